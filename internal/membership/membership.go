@@ -18,6 +18,7 @@ import (
 	"laneway.dev/internal/core/assignment"
 	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/kvbucket"
+	"laneway.dev/pkg/protocol"
 )
 
 // Config is what a Member needs.
@@ -81,18 +82,6 @@ func Join(config Config) *Member {
 	return m
 }
 
-// hints is the subject on which members say that they have written the record of a role.
-func hints(role string) string { return "_laneway.members." + role }
-
-// listen takes hints until the actor ends. Without them the instance looks every third of the TTL.
-func (m *Member) listen() (end func()) {
-	sub, err := m.config.Conn.Subscribe(hints(m.config.Role), func(*nats.Msg) { _ = m.mailbox.Offer(member.Hint{}) })
-	if err != nil {
-		return func() {}
-	}
-	return func() { _ = sub.Unsubscribe() }
-}
-
 // now returns the time by both clocks. Go's monotonic clock stands still while the machine is suspended.
 func (m *Member) now() member.Time {
 	now := time.Now()
@@ -105,6 +94,14 @@ func (m *Member) View() View { return *m.view.Load() }
 // May reports whether the instance may say what does not stand in a log: that a request, which MUST have been
 // received before the call, is refused or has failed.
 func (m *Member) May() bool { return m.view.Load().lease.May(m.now()) }
+
+// Err returns why the others take this instance for dead, or nil.
+func (m *Member) Err() error {
+	if age := m.view.Load().lease.Age(m.now()); age >= 2*m.config.TTL {
+		return protocol.Errorf(protocol.CodeUnavailable, "JetStream has not renewed the key of this instance for %s, so others take it for dead", age.Round(time.Second))
+	}
+	return nil
+}
 
 // Ask asks for a change of what the instance owns: Raise, GiveUp, GiveAway, Keep or Drain of internal/core/member.
 // The answer is a call of Changed. It waits if too much was asked for.
@@ -127,7 +124,9 @@ const stepsPerTTL = 10
 
 func (m *Member) run(ctx context.Context) {
 	defer m.work.Wait()
-	defer m.listen()()
+	if m.config.Logs > 0 {
+		defer m.listen()()
+	}
 	m.mailbox.Run(ctx, m.config.TTL/stepsPerTTL, func(_ time.Time, events []member.Event) bool {
 		m.execute(ctx, m.core.Step(m.now(), events))
 		return true
@@ -164,9 +163,13 @@ func (m *Member) renew(ctx context.Context, r member.Renew) member.Event {
 	if m.config.Turns != nil && !m.config.Turns() {
 		return member.NotRenewed{}
 	}
-	revision, err := m.bucket.renew(ctx, m.config.Instance, storedKey{
+	key := storedKey{
 		Rule: r.Key.Rule, Draining: r.Key.Draining, Knows: r.Key.Knows, Version: m.config.Version, Since: m.started.Unix(),
-	}, r.Expect)
+	}
+	revision, err := m.bucket.renew(ctx, m.config.Instance, key, r.Expect)
+	if isMissing(err) && m.bucket.create(ctx) == nil { // the first instance of all
+		revision, err = m.bucket.renew(ctx, m.config.Instance, key, r.Expect)
+	}
 	if m.note(ctx, &m.renewals, err); err != nil {
 		return member.NotRenewed{Refused: kvbucket.IsConflict(err)}
 	}
@@ -186,8 +189,13 @@ func (m *Member) write(ctx context.Context, w member.Write) member.Event {
 	if m.note(ctx, &m.writes, err); err != nil {
 		return member.NotWritten{}
 	}
-	_ = m.config.Conn.Publish(hints(m.config.Role), nil) // others look in any case
+	_ = m.config.Conn.Publish(written(m.config.Role), nil) // others look in any case
 	return member.Written{}
+}
+
+// isMissing reports whether an error means that a bucket does not exist.
+func isMissing(err error) bool {
+	return kvbucket.IsMissing(err) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
 // failuresLogged is after how many failures one after the other the reason is logged.
@@ -203,7 +211,7 @@ func (m *Member) note(ctx context.Context, failures *atomic.Int64, err error) {
 			m.config.Logger.Info("the buckets of members answer again")
 		}
 	default:
-		if kvbucket.IsMissing(err) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+		if isMissing(err) {
 			err = errors.Join(err, m.bucket.create(ctx))
 		}
 		if failures.Add(1) == failuresLogged {

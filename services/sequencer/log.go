@@ -92,6 +92,13 @@ func (l *log) handOver() error {
 	return l.tenure.handOver()
 }
 
+// served reports whether the log is served.
+func (l *log) served() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tenure != nil
+}
+
 // handsOver reports whether the tenure has not passed on yet what it holds.
 func (l *log) handsOver() bool {
 	l.mu.Lock()

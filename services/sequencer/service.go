@@ -22,7 +22,6 @@ import (
 	"laneway.dev/internal/supervisor"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
-	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/sequencer/core"
 )
 
@@ -125,8 +124,10 @@ func (s *Service) Check(ctx context.Context) error {
 	if err := s.Base.Check(ctx); err != nil {
 		return err
 	}
-	if m := s.joined.Load(); m != nil && !m.May() {
-		return protocol.NewError(protocol.CodeUnavailable, "the buckets of members do not answer, so the other instances take this one for dead")
+	if m := s.joined.Load(); m != nil {
+		if err := m.Err(); err != nil {
+			return err
+		}
 	}
 	return s.set.Err()
 }

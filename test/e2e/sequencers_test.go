@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,16 +42,77 @@ func (f *fixture) awaitSequencers(ctx context.Context, t *testing.T, logs ...int
 	}
 }
 
+// drainOwner drains the sequencer with the most logs.
+func (f *fixture) drainOwner(ctx context.Context, t *testing.T) {
+	t.Helper()
+	var owner member
+	for _, m := range f.members(ctx, t) {
+		if m.Role == deployment.Sequencer && len(m.Logs) > len(owner.Logs) {
+			owner = m
+		}
+	}
+	output, err := f.Laneway(ctx, "cluster", "drain", owner.Instance).CombinedOutput()
+	if want := owner.Instance + " owns no logs any more\n"; err != nil || string(output) != want {
+		t.Errorf("%v: printed %q, want %q", err, output, want)
+	}
+}
+
+func TestDrainSaysWhatItCannotDo(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	f.AwaitReady(ctx)
+	f.awaitSequencers(ctx, t, 4)
+	instance := f.members(ctx, t)[0].Instance
+	for name, want := range map[string]string{instance: "no other sequencer runs", "elsewhere": `no instance "elsewhere" owns logs`} {
+		output, err := f.Laneway(ctx, "cluster", "drain", name).CombinedOutput()
+		if err == nil || !strings.Contains(string(output), want) {
+			t.Errorf("drain %s: %v, printed %q, want %q", name, err, output, want)
+		}
+	}
+}
+
+func TestClusterStatusCanBeWatched(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	ctx := within(t, time.Minute)
+	f := start(t, deployment.OneProcess, deployment.Options{})
+	command := f.Laneway(ctx, "cluster", "status", "--watch", "--json")
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(output)
+	for range 3 {
+		var members []member
+		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &members) != nil {
+			t.Fatalf("printed %q: %v", lines.Text(), lines.Err())
+		}
+	}
+	if err := command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("after an interrupt: %v", err)
+	}
+}
+
 func TestAnotherSequencerTakesTheLogsOfOneThatIsNotThere(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	for how, disturb := range map[string]func(context.Context, *testing.T, *deployment.Instance){
-		"killed": func(_ context.Context, _ *testing.T, older *deployment.Instance) { older.Kill() },
-		"frozen": func(_ context.Context, _ *testing.T, older *deployment.Instance) { older.Pause() },
-		"stopped": func(ctx context.Context, t *testing.T, older *deployment.Instance) {
+	for how, c := range map[string]struct {
+		disturb func(context.Context, *testing.T, *fixture, *deployment.Instance)
+		logs    []int // of each sequencer that is there then
+	}{
+		"killed": {func(_ context.Context, _ *testing.T, _ *fixture, older *deployment.Instance) { older.Kill() }, []int{4}},
+		"frozen": {func(_ context.Context, _ *testing.T, _ *fixture, older *deployment.Instance) { older.Pause() }, []int{4}},
+		"stopped": {func(ctx context.Context, t *testing.T, _ *fixture, older *deployment.Instance) {
 			if code := older.Terminate(ctx); code != 0 {
 				t.Errorf("the exit code is %d", code)
 			}
-		},
+		}, []int{4}},
+		"drained": {func(ctx context.Context, t *testing.T, f *fixture, _ *deployment.Instance) { f.drainOwner(ctx, t) }, []int{0, 4}},
 	} {
 		t.Run(how, func(t *testing.T) {
 			ctx := within(t, time.Minute)
@@ -55,9 +120,9 @@ func TestAnotherSequencerTakesTheLogsOfOneThatIsNotThere(t *testing.T) {
 			older := f.Succeed(deployment.Sequencer)
 			f.AwaitReady(ctx)
 			f.underLoad(ctx, t, func() map[string][]load.Batch {
-				disturb(ctx, t, older)
+				c.disturb(ctx, t, f, older)
 				probes := f.probe(ctx, t, "after")
-				f.awaitSequencers(ctx, t, 4)
+				f.awaitSequencers(ctx, t, c.logs...)
 				maps.Copy(probes, f.probe(ctx, t, "alone"))
 				return probes
 			})

@@ -4,6 +4,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -22,12 +23,14 @@ import (
 // Command is laneway cluster.
 type Command struct {
 	Status Status `cmd:"" help:"Show the instances of all roles."`
+	Drain  Drain  `cmd:"" help:"Make an instance hand over its logs."`
 }
 
 // Status is laneway cluster status.
 type Status struct {
 	cli.ServerFlag
-	JSON bool `name:"json" help:"Print a JSON array."`
+	JSON  bool `name:"json" help:"Print a JSON array, with --watch one on each line."`
+	Watch bool `help:"Show them again each second, until the command is interrupted."`
 }
 
 // Help implements kong.HelpProvider.
@@ -39,25 +42,61 @@ Examples:
 
     laneway cluster status
 
-    laneway cluster status --json`
+    laneway cluster status --json
+
+    laneway cluster status --watch`
 }
+
+// watchPause is how often --watch shows the instances.
+const watchPause = time.Second
 
 // Run shows the instances.
 func (c *Status) Run(a *cli.App) error {
-	return c.Administer(a, func(ctx context.Context, laneway *client.Client) error {
-		js, err := jetstream.New(laneway.Conn())
-		if err != nil {
+	if !c.Watch {
+		return c.Administer(a, func(ctx context.Context, laneway *client.Client) error { return c.once(ctx, a, laneway) })
+	}
+	pace := time.NewTicker(watchPause)
+	defer pace.Stop()
+	for {
+		err := c.Administer(a, func(ctx context.Context, laneway *client.Client) error { return c.once(ctx, a, laneway) })
+		switch {
+		case a.Ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
 		}
-		members, err := membership.List(ctx, js)
-		if err != nil {
+		select {
+		case <-pace.C:
+		case <-a.Ctx.Done():
+			return nil
+		}
+	}
+}
+
+// once shows the instances as they are now.
+func (c *Status) once(ctx context.Context, a *cli.App, laneway *client.Client) error {
+	members, err := list(ctx, laneway)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON && c.Watch:
+		return json.NewEncoder(a.Stdout).Encode(append([]membership.Listed{}, members...))
+	case c.JSON:
+		return cli.WriteJSON(a.Stdout, append([]membership.Listed{}, members...))
+	case c.Watch:
+		if _, err := fmt.Fprintln(a.Stdout, time.Now().Format(time.TimeOnly)); err != nil {
 			return err
 		}
-		if c.JSON {
-			return cli.WriteJSON(a.Stdout, append([]membership.Listed{}, members...))
-		}
-		return show(a.Stdout, members, time.Now())
-	})
+	}
+	return show(a.Stdout, members, time.Now())
+}
+
+func list(ctx context.Context, laneway *client.Client) ([]membership.Listed, error) {
+	js, err := jetstream.New(laneway.Conn())
+	if err != nil {
+		return nil, err
+	}
+	return membership.List(ctx, js)
 }
 
 func show(out io.Writer, members []membership.Listed, now time.Time) error {

@@ -29,6 +29,9 @@ func (c *Core) Lease() Lease {
 // has failed. now MUST be read after the request was received.
 func (l Lease) May(now Time) bool { return l.confirmed && now.within(l.ttl, l.from) }
 
+// Age returns for how long the lease was not renewed, or how long the instance has existed if it never was.
+func (l Lease) Age(now Time) time.Duration { return now.Mono - l.from.Mono }
+
 func (c *Core) renew() {
 	if c.renewing || !c.renewDue && c.now.Mono-c.sent.Mono < c.every() {
 		return
