@@ -69,8 +69,10 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 			continue
 		}
 		if !owned {
-			l.disown()
-			continue
+			if !names(v.Record.Logs, n, s.config.Membership.Instance) {
+				l.disown()
+			}
+			continue // or it is being given away, and nobody else serves it until the record says so
 		}
 		// An error of Ask means that the service stops.
 		switch above, err := l.own(n, epoch); {
@@ -84,6 +86,11 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 	for _, e := range next {
 		_ = m.Ask(ctx, e)
 	}
+}
+
+// names reports whether a record names an instance as the owner of a log.
+func names(logs []membership.Log, n int, instance string) bool {
+	return n < len(logs) && logs[n].Owner == instance && !slices.Contains(logs[n].Failed, instance)
 }
 
 // handOverBeat is how often an instance that stops looks whether others have taken its logs.
@@ -109,9 +116,13 @@ func (s *Service) handOver(ctx context.Context) error {
 		err = errors.Join(err, m.Ask(ctx, member.GiveUp(o)))
 	}
 	given := func() bool {
-		return !slices.ContainsFunc(m.View().Record.Logs, func(l membership.Log) bool {
-			return l.Owner == s.config.Membership.Instance && !slices.Contains(l.Failed, l.Owner)
-		})
+		logs := m.View().Record.Logs
+		for n := range logs {
+			if names(logs, n, s.config.Membership.Instance) {
+				return false
+			}
+		}
+		return true
 	}
 	if err = errors.Join(err, until(ctx, given)); err != nil {
 		s.config.Logger.Warn("other sequencers were not told that this one stops; they take its logs when its key has expired", zap.Error(err))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/internal/core/member"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -75,20 +76,32 @@ func TestSequencerKeepsItsEpochUntilAHigherOneCanBeTaken(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
 	before := w.epoch(s, 0)
-	kv, err := w.js.KeyValue(t.Context(), "LANEWAY_ASSIGNMENTS")
-	w.must(err)
-	entry, err := kv.Get(t.Context(), role)
-	w.must(err)
-	_, err = kv.PutString(t.Context(), role, "damaged")
-	w.must(err)
+	restore := w.damageRecord()
 	w.fence(0, before+7)
 	w.await("attempts that fail", func() bool { return w.log.FilterMessageSnippet("do not answer").Len() > 0 })
 	if got := w.released(0, 1); got != before {
 		t.Errorf("released with epoch %d meanwhile, want the old one, %d", got, before)
 	}
-	_, err = kv.Put(t.Context(), role, entry.Value())
-	w.must(err)
+	restore()
 	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before+7 })
+}
+
+// Otherwise nobody would serve it while the record cannot be written.
+func TestALogIsServedUntilTheRecordGivesItAway(t *testing.T) {
+	w := newWorld(t)
+	s := w.start()
+	before, m, n := w.epoch(s, 0), s.joined.Load(), int(w.topic.Partition(0).Log)
+	restore := w.damageRecord()
+	w.must(m.Ask(t.Context(), member.GiveAway{Log: n, To: "nobody"}))
+	w.await("the wish to give it away", func() bool { return len(m.View().Owned) == w.topic.Logs-1 })
+	if got := w.released(0, 1); got != before {
+		t.Errorf("released with epoch %d, want %d", got, before)
+	}
+	restore() // nobody is to get the log, so it stays
+	w.await("the ownership of all logs", func() bool { return w.owns(s, w.topic.Logs) })
+	if got := w.epoch(s, 0); got != before {
+		t.Errorf("it is served in epoch %d after %d, so it was not served in between", got, before)
+	}
 }
 
 func TestSequencersShareTheLogs(t *testing.T) {

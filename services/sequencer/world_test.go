@@ -120,6 +120,21 @@ func (w *world) start() *Service {
 	return s
 }
 
+// damageRecord makes the record of the role unreadable until restore is called.
+func (w *world) damageRecord() (restore func()) {
+	w.t.Helper()
+	kv, err := w.js.KeyValue(w.t.Context(), "LANEWAY_ASSIGNMENTS")
+	w.must(err)
+	entry, err := kv.Get(w.t.Context(), role)
+	w.must(err)
+	_, err = kv.PutString(w.t.Context(), role, "damaged")
+	w.must(err)
+	return func() {
+		_, err := kv.Put(w.t.Context(), role, entry.Value())
+		w.must(err)
+	}
+}
+
 // owns reports whether a sequencer owns so many logs, and serves those among them that have partitions.
 func (w *world) owns(s *Service, logs int) bool {
 	m := s.joined.Load()
