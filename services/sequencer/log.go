@@ -86,7 +86,7 @@ func (l *log) own(n int, epoch uint64) (above uint64, err error) {
 func (l *log) handOver() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.tenure == nil {
+	if l.tenure == nil || len(l.partitions) == 0 { // the next owner may not know such a log
 		return nil
 	}
 	return l.tenure.handOver()
@@ -96,7 +96,7 @@ func (l *log) handOver() error {
 func (l *log) served() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tenure != nil
+	return l.tenure != nil && len(l.partitions) > 0
 }
 
 // handsOver reports whether the tenure has not passed on yet what it holds.

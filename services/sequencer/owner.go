@@ -93,6 +93,9 @@ func names(logs []membership.Log, n int, instance string) bool {
 	return n < len(logs) && logs[n].Owner == instance && !slices.Contains(logs[n].Failed, instance)
 }
 
+// giveUpTime bounds how long an instance that stops tries to give up what nobody has taken.
+const giveUpTime = time.Second
+
 // handOverBeat is how often an instance that stops looks whether others have taken its logs.
 const handOverBeat = 20 * time.Millisecond
 
@@ -103,20 +106,22 @@ func (s *Service) handOver(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	bounded, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
-	err := m.Ask(ctx, member.Drain{})
+	err := m.Ask(bounded, member.Drain{})
 	if err == nil {
-		err = until(ctx, func() bool { v := m.View(); return len(v.Owned) == 0 || !v.Takers })
+		// What is not handed over in time is given up.
+		_ = until(bounded, func() bool { v := m.View(); return len(v.Owned) == 0 || !v.Takers })
+		_ = until(bounded, func() bool { return !slices.ContainsFunc(s.all(), (*log).handsOver) })
 	}
-	if err == nil {
-		err = until(ctx, func() bool { return !slices.ContainsFunc(s.all(), (*log).handsOver) })
-	}
-	for _, o := range m.View().Owned {
-		err = errors.Join(err, m.Ask(ctx, member.GiveUp(o)))
-	}
+	last, cancel := context.WithTimeout(ctx, giveUpTime)
+	defer cancel()
 	given := func() bool {
-		logs := m.View().Record.Logs
+		v := m.View()
+		for _, o := range v.Owned { // another instance may have given a log to this one meanwhile
+			_ = m.Ask(last, member.GiveUp(o)) // an error shows in that it is not done
+		}
+		logs := v.Record.Logs
 		for n := range logs {
 			if names(logs, n, s.config.Membership.Instance) {
 				return false
@@ -124,7 +129,7 @@ func (s *Service) handOver(ctx context.Context) error {
 		}
 		return true
 	}
-	if err = errors.Join(err, until(ctx, given)); err != nil {
+	if err = errors.Join(err, until(last, given)); err != nil {
 		s.config.Logger.Warn("other sequencers were not told that this one stops; they take its logs when its key has expired", zap.Error(err))
 	}
 	return nil

@@ -87,7 +87,8 @@ func (t *tenure) subscribe() error {
 		return err
 	}
 	t.subscriptions = append(t.subscriptions, sub)
-	return s.config.Conn.Publish(messages.SequencerBegan(t.log.number), nil)
+	_ = s.config.Conn.Publish(messages.SequencerBegan(t.log.number), nil) // without that, what the last owner holds is staged again
+	return nil
 }
 
 // handOverTime bounds how long a tenure waits for the next owner, which may be frozen, and how long an instance that

@@ -147,6 +147,7 @@ func (p *plan) replaceLost() {
 		if there && !failed {
 			continue
 		}
+		l.Failed = p.present(l.Failed)
 		to := l.Next
 		if !p.takes(to) || slices.Contains(l.Failed, to) {
 			to = p.fewest(func(t string) bool { return !slices.Contains(l.Failed, t) })
@@ -162,6 +163,15 @@ func (p *plan) replaceLost() {
 			p.set(n, Log{Owner: to, Epoch: l.Epoch + 1, Failed: tried})
 		}
 	}
+}
+
+// present returns those of some instances that are members. The names of others mean nothing any more, and would
+// gather in the record with each restart.
+func (p *plan) present(instances []string) []string {
+	return slices.DeleteFunc(slices.Clone(instances), func(instance string) bool {
+		_, there := p.members[instance]
+		return !there
+	})
 }
 
 // endHandOvers ends hand-overs to who cannot take over.

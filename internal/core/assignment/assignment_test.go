@@ -195,6 +195,17 @@ func TestALogGoesToEachOtherMemberBeforeItReturnsToOneThatHasFailedOnIt(t *testi
 	}
 }
 
+// Each start has another name. Otherwise the record would grow with each restart.
+func TestInstancesThatAreGoneAreForgotten(t *testing.T) {
+	r := assignment.Record{Logs: []assignment.Log{{Owner: "c", Epoch: 3, Failed: []string{"a", "b", "c"}}}}
+	all := members("c", "d")
+	all[0].Silent = true
+	next, _ := r.Next(all, 1, false)
+	if l := next.Logs[0]; l.Owner != "d" || !slices.Equal(l.Failed, []string{"c"}) {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestTheOnlyMemberTriesAgainInAnotherEpoch(t *testing.T) {
 	r := settle(t, assignment.Record{}, members("a"), 1)
 	next, _ := r.GivenUp(0).Next(members("a"), 1, false)

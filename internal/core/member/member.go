@@ -222,6 +222,9 @@ func (c *Core) handle(e Event) {
 	case Hint:
 		c.lookSoon()
 	case Raise, GiveUp, GiveAway, Keep:
+		if slices.Contains(c.asked, e) {
+			return // an actor may ask again and again while the bucket is away
+		}
 		c.asked = append(c.asked, e)
 		c.fx.Changed = true
 		c.lookSoon() // a write follows a look
