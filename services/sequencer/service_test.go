@@ -104,6 +104,21 @@ func TestALogIsServedUntilTheRecordGivesItAway(t *testing.T) {
 	}
 }
 
+func TestTheLastOwnerServesUntilTheNextOneHasBegun(t *testing.T) {
+	w := newWorld(t)
+	s := w.start()
+	l, before := s.log(w.topic.Partition(0).Log), w.epoch(s, 0)
+	w.must(l.handOver())
+	l.disown()
+	if got := w.epoch(s, 0); got != before {
+		t.Fatalf("served in epoch %d before the next owner has begun, want %d", got, before)
+	}
+	w.must(s.config.Conn.Flush())
+	w.must(w.peer.Conn().Publish(messages.SequencerBegan(l.number), nil))
+	// The record names this instance all the same, so it serves the log again, with another core.
+	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before })
+}
+
 func TestSequencersShareTheLogs(t *testing.T) {
 	w := newWorld(t)
 	a := w.start()
