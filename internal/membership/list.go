@@ -62,7 +62,7 @@ func addOwners(list []Listed, stored kvbucket.Record) ([]Listed, error) {
 		return nil, err
 	}
 	for n, l := range record.Logs {
-		if l.Owner == "" || slices.Contains(l.Failed, l.Owner) {
+		if l.Owner == "" || !l.OwnedBy(l.Owner) {
 			continue
 		}
 		at := slices.IndexFunc(list, func(m Listed) bool { return m.Role == stored.Key && m.Instance == l.Owner })

@@ -42,9 +42,6 @@ type Config struct {
 	Changed func(View)
 }
 
-// Log says who owns a log.
-type Log = assignment.Log
-
 // View is what an instance knows. It is immutable.
 type View struct {
 	Owned  []member.Owned

@@ -23,7 +23,7 @@ func drain(role, instance string) string { return "_laneway.members." + role + "
 func (m *Member) listen() (end func()) {
 	var all []*nats.Subscription
 	for subject, take := range map[string]nats.MsgHandler{
-		written(m.config.Role): func(*nats.Msg) { _ = m.mailbox.Offer(member.Hint{}) }, // a full mailbox has one, or a turn follows
+		written(m.config.Role): func(*nats.Msg) { _ = m.mailbox.Offer(member.Hint{}) }, // if it is dropped, the next look is due soon anyway
 		drain(m.config.Role, m.config.Instance): func(request *nats.Msg) {
 			if m.mailbox.Offer(member.Drain{}) == nil {
 				_ = request.Respond(nil) // who asks looks whether it was done

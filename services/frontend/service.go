@@ -264,7 +264,7 @@ func (s *Service) awaitUpdated(ctx context.Context, id protocol.Partition, revis
 func (s *Service) damage() map[protocol.Partition]messages.ReadOnly {
 	all := make(map[protocol.Partition]messages.ReadOnly)
 	for _, p := range s.set.Actors() {
-		if what := p.Stats().Damage; what.Damage != "" {
+		if what := p.Stats().ReadOnly; what.Damage != "" {
 			all[p.ID()] = what
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/core/assignment"
 	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/membership"
 )
@@ -69,10 +70,11 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 			continue
 		}
 		if !owned {
-			if !names(v.Record.Logs, n, s.config.Membership.Instance) {
+			// What is to be given away is served until the record says so, because nobody else serves it before that.
+			if n >= len(v.Record.Logs) || !v.Record.Logs[n].OwnedBy(s.config.Membership.Instance) {
 				l.disown()
 			}
-			continue // or it is being given away, and nobody else serves it until the record says so
+			continue
 		}
 		// An error of Ask means that the service stops.
 		switch above, err := l.own(n, epoch); {
@@ -86,11 +88,6 @@ func (s *Service) assign(ctx context.Context, m *membership.Member, number int) 
 	for _, e := range next {
 		_ = m.Ask(ctx, e)
 	}
-}
-
-// names reports whether a record names an instance as the owner of a log.
-func names(logs []membership.Log, n int, instance string) bool {
-	return n < len(logs) && logs[n].Owner == instance && !slices.Contains(logs[n].Failed, instance)
 }
 
 // giveUpTime bounds how long an instance that stops tries to give up what nobody has taken.
@@ -116,23 +113,20 @@ func (s *Service) handOver(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(ctx, giveUpTime)
 	defer cancel()
-	given := func() bool {
-		v := m.View()
-		for _, o := range v.Owned { // another instance may have given a log to this one meanwhile
-			_ = m.Ask(last, member.GiveUp(o)) // an error shows in that it is not done
-		}
-		logs := v.Record.Logs
-		for n := range logs {
-			if names(logs, n, s.config.Membership.Instance) {
-				return false
-			}
-		}
-		return true
-	}
-	if err = errors.Join(err, until(last, given)); err != nil {
+	if err = errors.Join(err, until(last, func() bool { return s.giveUp(last, m) })); err != nil {
 		s.config.Logger.Warn("other sequencers were not told that this one stops; they take its logs when its key has expired", zap.Error(err))
 	}
 	return nil
+}
+
+// giveUp asks to give up what the instance owns, and reports whether it owns nothing any more. Another instance may give
+// it a log at any time, so it is called again and again.
+func (s *Service) giveUp(ctx context.Context, m *membership.Member) bool {
+	v := m.View()
+	for _, o := range v.Owned {
+		_ = m.Ask(ctx, member.GiveUp(o)) // an error means that ctx has ended, as the caller sees
+	}
+	return !slices.ContainsFunc(v.Record.Logs, func(l assignment.Log) bool { return l.OwnedBy(s.config.Membership.Instance) })
 }
 
 // until returns when something is so, or ctx ends.

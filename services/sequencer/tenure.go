@@ -34,8 +34,9 @@ type tenure struct {
 	passed  atomic.Bool // everything was passed on to the next owner
 
 	// Guarded by log.mu.
-	subscriptions []*nats.Subscription // to the subject of the log, and during a hand-over to SequencerBegan
-	until         time.Time            // when the hand-over is given up; zero if none is under way
+	arrivals *nats.Subscription // to the subject of the log
+	began    *nats.Subscription // to messages.SequencerBegan; nil if no hand-over is under way
+	until    time.Time          // when the hand-over is given up; zero if none is under way
 }
 
 // begin starts the actor of a log with the partitions that there are.
@@ -86,7 +87,7 @@ func (t *tenure) subscribe() error {
 	if err != nil {
 		return err
 	}
-	t.subscriptions = append(t.subscriptions, sub)
+	t.arrivals = sub
 	_ = s.config.Conn.Publish(messages.SequencerBegan(t.log.number), nil) // without that, what the last owner holds is staged again
 	return nil
 }
@@ -97,7 +98,7 @@ const handOverTime = 2 * time.Second
 
 // handOver makes the tenure pass on what it holds when another instance says that it has begun. log.mu is held.
 func (t *tenure) handOver() error {
-	if !t.until.IsZero() {
+	if t.began != nil {
 		return nil
 	}
 	s := t.log.service
@@ -105,8 +106,7 @@ func (t *tenure) handOver() error {
 	if err != nil {
 		return err
 	}
-	t.subscriptions = append(t.subscriptions, sub)
-	t.until = time.Now().Add(handOverTime)
+	t.began, t.until = sub, time.Now().Add(handOverTime)
 	time.AfterFunc(handOverTime, s.look)
 	return nil
 }
@@ -117,21 +117,26 @@ func (t *tenure) handsOver() bool { return !t.passed.Load() && time.Now().Before
 // keep ends a hand-over because the instance owns the log after all. It returns false if everything was passed on.
 // log.mu is held.
 func (t *tenure) keep() bool {
-	if !t.until.IsZero() {
-		t.until = time.Time{}
-		_ = transport.Unsubscribe(t.subscriptions[1])
-		t.subscriptions = t.subscriptions[:1]
+	if t.began != nil {
+		unsubscribe(t.began)
+		t.began, t.until = nil, time.Time{}
 	}
 	return !t.passed.Load()
 }
 
 // end ends the actor and waits for it. log.mu is held.
 func (t *tenure) end() {
-	for _, sub := range t.subscriptions {
-		_ = transport.Unsubscribe(sub) // it fails if the connection is closed, and then nothing arrives
-	}
+	unsubscribe(t.arrivals)
+	unsubscribe(t.began)
 	t.End(errDisowned)
 	t.Await()
+}
+
+// unsubscribe ends a subscription, which may be nil. An error would mean that nothing arrives any more.
+func unsubscribe(sub *nats.Subscription) {
+	if sub != nil {
+		_ = transport.Unsubscribe(sub)
+	}
 }
 
 // stats returns what happened so far.

@@ -45,6 +45,11 @@ type Member struct {
 	Silent   bool   // whether the instance may be gone: it keeps what it has, and is to get nothing
 }
 
+// OwnedBy reports whether an instance owns the log and has not given it up.
+func (l Log) OwnedBy(instance string) bool {
+	return l.Owner == instance && !slices.Contains(l.Failed, instance)
+}
+
 // future returns who owns the log, or gets it in the hand-over that is under way.
 func (l *Log) future() string { return cmp.Or(l.Next, l.Owner) }
 

@@ -235,7 +235,7 @@ func (c *Core) handle(e Event) {
 // giving away.
 func (c *Core) Owned() (owned []Owned) {
 	for n, l := range c.record.Logs {
-		if l.Owner == c.settings.Instance && !slices.Contains(l.Failed, l.Owner) && !c.leaves(n) {
+		if l.OwnedBy(c.settings.Instance) && !c.leaves(n) {
 			owned = append(owned, Owned{Log: n, Epoch: l.Epoch})
 		}
 	}

@@ -155,7 +155,7 @@ type Stats struct {
 	Restaged    uint64
 	GivenUp     uint64
 	Outstanding int
-	Damage      messages.ReadOnly // of the log, while the partition is read-only; else zero
+	ReadOnly    messages.ReadOnly // the last report, while the partition is read-only; else zero
 }
 
 // NewCore returns a core without tickets. It announces its epoch before it is ready. codec is
@@ -199,15 +199,15 @@ func (c *Core) step(now time.Time, events []Event, beat bool) Effects {
 	}
 	c.flush()
 	c.stats.Outstanding = c.tickets.Outstanding()
-	if c.stats.Damage = c.damage; !now.Before(c.readOnlyUntil) {
-		c.stats.Damage = messages.ReadOnly{}
+	if c.stats.ReadOnly = c.damage; !now.Before(c.readOnlyUntil) {
+		c.stats.ReadOnly = messages.ReadOnly{}
 	}
 	return c.fx
 }
 
 // idle reports whether nothing is due without an event, however much time passes.
 func (c *Core) idle() bool {
-	return !c.serves() || c.announced && c.tickets.Outstanding() == 0 && len(c.emptied) == 0 && c.stats.Damage.Damage == ""
+	return !c.serves() || c.announced && c.tickets.Outstanding() == 0 && len(c.emptied) == 0 && c.stats.ReadOnly.Damage == ""
 }
 
 func (c *Core) handle(now time.Time, e Event) {

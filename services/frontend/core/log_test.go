@@ -79,11 +79,11 @@ func TestOnlyPartitionsWithWorkTakePart(t *testing.T) {
 func TestReadOnlyPartitionTakesPartUntilItsDamageEnds(t *testing.T) {
 	w := newLog(t)
 	w.step(messages.ReadOnly{Partition: partition(1), Damage: "a hole"})
-	if got := w.log.Stats(partition(1)).Damage.Damage; got != "a hole" {
+	if got := w.log.Stats(partition(1)).ReadOnly.Damage; got != "a hole" {
 		t.Fatalf("damage %q", got)
 	}
 	w.pass(readOnlyTime)
-	if got := w.log.Stats(partition(1)).Damage.Damage; got != "" {
+	if got := w.log.Stats(partition(1)).ReadOnly.Damage; got != "" {
 		t.Errorf("damage %q long after the last report", got)
 	}
 	w.now = w.now.Add(testTimes.Heartbeat)

@@ -26,7 +26,7 @@ func TestReadOnlyPartitionRefusesBatchesAndEndsTickets(t *testing.T) {
 	if text := w.answers[1].Error.Error(); !strings.Contains(text, "entry 7 is lost") {
 		t.Errorf("the refusal says %q", text)
 	}
-	if got := w.core.Stats().Damage; got != readOnly("entry 7 is lost") {
+	if got := w.core.Stats().ReadOnly; got != readOnly("entry 7 is lost") {
 		t.Errorf("damage is %+v", got)
 	}
 }
@@ -44,7 +44,7 @@ func TestPartitionIsWritableAfterDamage(t *testing.T) {
 	w.wantAnswers("refused=PARTITION_DAMAGED")
 	w.step(commit("a", 5, 1))
 	w.wantAnswers("refused=PARTITION_DAMAGED", "taken=5")
-	if got := w.core.Stats().Damage; got != (messages.ReadOnly{}) {
+	if got := w.core.Stats().ReadOnly; got != (messages.ReadOnly{}) {
 		t.Errorf("damage is %+v", got)
 	}
 }

@@ -157,7 +157,7 @@ func (l *log) turned(t *core.Turned) {
 	if p := l.partitions[t.Partition]; p != nil {
 		stats := t.Stats // a copy: a pointer into the turn would keep all of it in memory
 		p.stats.Store(&stats)
-		l.service.config.Fetches.ReadOnly(p.id, t.Stats.Damage)
+		l.service.config.Fetches.ReadOnly(p.id, t.Stats.ReadOnly)
 	}
 }
 
