@@ -42,9 +42,13 @@ func (r *Registry) DecideLogs(ctx context.Context, wanted int) (int, error) {
 	}, nil)
 }
 
+// ErrUndecided means that no frontend has decided the number of logs yet.
+var ErrUndecided = errors.New("the number of logs is not decided yet; is a frontend running?")
+
 // AwaitLogs returns the number of logs of the cluster as soon as a frontend, or the creation of a topic, has
-// decided it, or an error when ctx has ended.
-func (r *Registry) AwaitLogs(ctx context.Context) (int, error) {
+// decided it. It calls failed with the reason of each attempt that fails, such as ErrUndecided. The error has the code
+// CORRUPT if what is kept cannot be read; any other one means that ctx has ended.
+func (r *Registry) AwaitLogs(ctx context.Context, failed func(error)) (int, error) {
 	return kvbucket.Repeat(ctx, func() (int, error) {
 		number, _, err := r.keptLogs(ctx)
 		if err != nil || number > 0 {
@@ -55,10 +59,10 @@ func (r *Registry) AwaitLogs(ctx context.Context) (int, error) {
 		case err != nil:
 			return 0, err
 		case len(all) == 0:
-			return 0, protocol.NewError(protocol.CodeUnavailable, "the number of logs is not decided yet; is a frontend running?")
+			return 0, ErrUndecided
 		}
 		return max(all[0].Logs, 1), nil
-	}, nil)
+	}, failed)
 }
 
 // decideLogs is one attempt of DecideLogs.

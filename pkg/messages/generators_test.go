@@ -234,6 +234,7 @@ var genBody = map[kind]func(t *rapid.T, p protocol.Partition, epoch uint64) Mess
 		return ReleaseAgain{p, epoch, listOf(genLaneNumbers, 5).Draw(t, "lanes")}
 	},
 	kindHello: func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Hello{p, epoch} },
+	kindBegan: func(_ *rapid.T, p protocol.Partition, epoch uint64) Message { return Began{p, epoch} },
 	kindOutcomes: func(t *rapid.T, p protocol.Partition, epoch uint64) Message {
 		return Outcomes{p, epoch, listOf(genOutcome, 20).Draw(t, "outcomes")}
 	},

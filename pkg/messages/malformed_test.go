@@ -74,7 +74,7 @@ func TestDecodeRefusesWhatIsNoMessage(t *testing.T) {
 		"version to come":               {[]any{version + 1, kindHello, "orders", 1, 0, 0, 0, 1}, fmt.Sprintf("version %d, this process speaks %d", version+1, version)},
 		"version zero":                  {[]any{0, kindHello, "orders", 1, 0, 0, 0, 1}, "version 0"},
 		"kind zero":                     {message(0, 1), "unknown kind 0"},
-		"kind to come":                  {message(kindTruncated+1, 1), "unknown kind 28"},
+		"kind to come":                  {message(kindBegan+1, 1), "unknown kind 29"},
 		"kind far away":                 {message(math.MaxUint64, 1), "unknown kind"},
 		"one field less":                {message(kindHello), "7 fields for kind 11, expected 8"},
 		"one field more":                {message(kindHello, 1, 2), "9 fields for kind 11, expected 8"},

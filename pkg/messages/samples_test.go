@@ -57,6 +57,7 @@ var samples = map[kind]Message{
 	},
 	kindReleaseAgain: ReleaseAgain{samplePartition, 7, sampleNumbers},
 	kindHello:        Hello{samplePartition, 12},
+	kindBegan:        Began{samplePartition, 13},
 	kindOutcomes: Outcomes{samplePartition, 7, []Outcome{
 		{Ticket: Ticket{Lane: "lane-a", Number: 9}, Offset: math.MaxInt64, Duplicate: true}, {Code: protocol.CodeNotCommitted, Detail: "why"},
 	}},

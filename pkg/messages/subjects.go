@@ -48,12 +48,11 @@ func SequencerSubject(p protocol.Partition) string { return SequencerLogSubject(
 // SequencerLogSubject reaches the sequencer of a log.
 func SequencerLogSubject(log uint16) string { return sequencerPrefix + strconv.Itoa(int(log)) }
 
-// SequencerBegan is where a sequencer says, by an empty message, that it has begun to serve a log. Whoever has given
-// the log to it then passes on what it holds.
-func SequencerBegan(log uint16) string { return SequencerLogSubject(log) + ".began" }
-
 // ReplicatorSubject reaches the replicator of the partition's log.
-func ReplicatorSubject(p protocol.Partition) string { return ofLog(replicatorPrefix, p) }
+func ReplicatorSubject(p protocol.Partition) string { return ReplicatorLogSubject(p.Log) }
+
+// ReplicatorLogSubject reaches the replicator of a log.
+func ReplicatorLogSubject(log uint16) string { return replicatorPrefix + strconv.Itoa(int(log)) }
 
 // CommittedSubject carries what the replicators have committed to the partition's log.
 func CommittedSubject(p protocol.Partition) string { return ofLog(committedPrefix, p) }

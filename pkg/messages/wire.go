@@ -51,6 +51,7 @@ const (
 	kindOutdated
 	kindTruncate
 	kindTruncated
+	kindBegan
 )
 
 // Message is an internal message. All items of one message concern one
@@ -161,6 +162,13 @@ type Hello struct {
 	Term      uint64
 }
 
+// Began says that a sequencer has begun to serve a log in an epoch (on the subject of the log, to whoever had the
+// log before). Of its partition, only Log has a meaning.
+type Began struct {
+	Partition protocol.Partition
+	Epoch     uint64 // sequencer epoch
+}
+
 // Outcomes carries answers about tickets (replicator to frontend).
 type Outcomes struct {
 	Partition protocol.Partition
@@ -227,6 +235,7 @@ func (ReadOnly) kind() kind     { return kindReadOnly }
 func (Holding) kind() kind      { return kindHolding }
 func (Congested) kind() kind    { return kindCongested }
 func (Outdated) kind() kind     { return kindOutdated }
+func (Began) kind() kind        { return kindBegan }
 
 // Of returns the partition that the message concerns.
 func (m Stage) Of() protocol.Partition { return m.Partition }
@@ -279,6 +288,9 @@ func (m Congested) Of() protocol.Partition { return m.Partition }
 // Of returns the partition that the message concerns.
 func (m Outdated) Of() protocol.Partition { return m.Partition }
 
+// Of returns a partition of which only Log has a meaning.
+func (m Began) Of() protocol.Partition { return m.Partition }
+
 func (m Stage) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
 	e.Text(string(m.Codec))
@@ -330,6 +342,7 @@ func (m ReleaseAgain) encode(e *codec.Encoder) {
 }
 
 func (m Hello) encode(e *codec.Encoder) { e.Uint(m.Term) }
+func (m Began) encode(e *codec.Encoder) { e.Uint(m.Epoch) }
 
 func (m Outcomes) encode(e *codec.Encoder) {
 	e.Uint(m.Epoch)
@@ -383,6 +396,7 @@ var body = map[kind]struct {
 		return ReleaseAgain{p, d.Uint(), codec.List(d, decodeLaneNumbers)}
 	}},
 	kindHello: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Hello{p, d.Uint()} }},
+	kindBegan: {1, func(d *codec.Decoder, p protocol.Partition) Message { return Began{p, d.Uint()} }},
 	kindOutcomes: {2, func(d *codec.Decoder, p protocol.Partition) Message {
 		return Outcomes{p, d.Uint(), codec.List(d, decodeOutcome)}
 	}},

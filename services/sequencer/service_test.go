@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"laneway.dev/internal/core/member"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -86,36 +85,48 @@ func TestSequencerKeepsItsEpochUntilAHigherOneCanBeTaken(t *testing.T) {
 	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before+7 })
 }
 
-// Otherwise nobody would serve it while the record cannot be written.
-func TestALogIsServedUntilTheRecordGivesItAway(t *testing.T) {
-	w := newWorld(t)
-	s := w.start()
-	before, m, n := w.epoch(s, 0), s.joined.Load(), int(w.topic.Partition(0).Log)
-	restore := w.damageRecord()
-	w.must(m.Ask(t.Context(), member.GiveAway{Log: n, To: "nobody"}))
-	w.await("the wish to give it away", func() bool { return len(m.View().Owned) == w.topic.Logs-1 })
-	if got := w.released(0, 1); got != before {
-		t.Errorf("released with epoch %d, want %d", got, before)
-	}
-	restore() // nobody is to get the log, so it stays
-	w.await("the ownership of all logs", func() bool { return w.owns(s, w.topic.Logs) })
-	if got := w.epoch(s, 0); got != before {
-		t.Errorf("it is served in epoch %d after %d, so it was not served in between", got, before)
-	}
-}
-
-func TestTheLastOwnerServesUntilTheNextOneHasBegun(t *testing.T) {
+func TestTheLastOwnerPassesOnWhatItHoldsWhenTheNextOneHasBegun(t *testing.T) {
 	w := newWorld(t)
 	s := w.start()
 	l, before := s.log(w.topic.Partition(0).Log), w.epoch(s, 0)
-	w.must(l.handOver())
-	l.disown()
-	if got := w.epoch(s, 0); got != before {
-		t.Fatalf("served in epoch %d before the next owner has begun, want %d", got, before)
+	w.released(0, 1)
+	l.place.Do(func(k *work, _ bool) {
+		if !k.Prepare() || !k.Lingers() {
+			t.Error("the log could not be given away, or nobody would wait for its next owner")
+		}
+	})
+	began := func(epoch uint64) {
+		w.send(messages.Began{Partition: protocol.Partition{Log: l.number}, Epoch: epoch})
 	}
-	w.must(s.config.Conn.Flush())
-	w.must(w.peer.Conn().Publish(messages.SequencerBegan(l.number), nil))
-	// The record names this instance all the same, so it serves the log again, with another core.
+	began(before) // by this instance, some time ago
+	if got := w.released(0, 2); got != before {
+		t.Fatalf("released with epoch %d before the next owner has begun, want %d", got, before)
+	}
+	handed := make(chan messages.Message, 10)
+	_, err := w.peer.Subscribe(messages.SequencerLogSubject(l.number), "", func(m messages.Message) { handed <- m })
+	w.must(err)
+	w.must(w.peer.Flush(patience))
+	w.send(messages.Staged{Partition: w.topic.Partition(0), Epoch: frontend, Batches: []messages.StagedBatch{{ // its turn has not come
+		Submission: messages.Submission{Batch: messages.Batch{Ticket: messages.Ticket{Lane: "a", Number: 4}, Floor: 2, Records: 1}},
+	}}})
+	began(before + 1)
+	var numbers []uint64
+	for len(numbers) < 3 { // the first one is that of the peer
+		select {
+		case m := <-handed:
+			if staged, is := m.(messages.Staged); is {
+				for _, b := range staged.Batches {
+					numbers = append(numbers, b.Number)
+				}
+			}
+		case <-time.After(patience):
+			t.Fatalf("tickets %d were handed over", numbers)
+		}
+	}
+	if want := []uint64{4, 2, 4}; !slices.Equal(numbers, want) {
+		t.Errorf("tickets %d came on the subject of the log, want %d", numbers, want)
+	}
+	// The record names this instance all the same, so it serves the log again, in another tenure.
 	w.await("a higher epoch", func() bool { return w.epoch(s, 0) > before })
 }
 
@@ -138,7 +149,7 @@ func TestLogsOfASequencerThatStopsAreServedByAnotherOne(t *testing.T) {
 	before := w.epoch(a, 0)
 	w.released(0, 1)
 	b := w.join()
-	w.await("the other one to be known", func() bool { return a.joined.Load().View().Takers })
+	w.await("the other one to be known", func() bool { v, _ := a.tenures.View(); return v.Takers })
 	w.must(a.Stop(t.Context()))
 	w.await("the ownership of all logs", func() bool { return w.owns(b, w.topic.Logs) })
 	// Nobody has said that the ticket is resolved, so it is passed on.
@@ -156,32 +167,14 @@ func TestSequencerThatIsStartedAfterAStopServesAtOnce(t *testing.T) {
 	before := w.epoch(a, 0)
 	w.must(a.Stop(t.Context()))
 	b := w.start()
-	for n, l := range b.joined.Load().View().Record.Logs {
+	v, _ := b.tenures.View()
+	for n, l := range v.Record.Logs {
 		if !slices.Equal(l.Failed, []string{"s1"}) {
 			t.Errorf("log %d was not given up, but taken over after a time: %+v", n, l)
 		}
 	}
 	if got := w.released(0, 1); got <= before || got != w.epoch(b, 0) {
 		t.Errorf("released with epoch %d, want one above %d", got, before)
-	}
-}
-
-func TestAnEpochIsForOneCore(t *testing.T) {
-	w := newWorld(t)
-	s := w.start()
-	l, n := s.log(w.topic.Partition(0).Log), int(w.topic.Partition(0).Log)
-	before := w.epoch(s, 0)
-	if above, err := l.own(n, before); above != 0 || err != nil {
-		t.Errorf("a log that is served: above %d, error %v", above, err)
-	}
-	l.close()
-	for _, epoch := range []uint64{before, before - 1} {
-		if above, err := l.own(n, epoch); above != before || err != nil {
-			t.Errorf("epoch %d after %d: above %d, error %v", epoch, before, above, err)
-		}
-	}
-	if above, err := l.own(n, before+1); above != 0 || err != nil || w.epoch(s, 0) != before+1 {
-		t.Errorf("a higher epoch: above %d, error %v, served in epoch %d", above, err, w.epoch(s, 0))
 	}
 }
 

@@ -137,11 +137,8 @@ func (w *world) damageRecord() (restore func()) {
 
 // owns reports whether a sequencer owns so many logs, and serves those among them that have partitions.
 func (w *world) owns(s *Service, logs int) bool {
-	m := s.joined.Load()
-	if m == nil {
-		return false
-	}
-	owned := m.View().Owned
+	v, _ := s.tenures.View()
+	owned := v.Owned
 	for n := range w.topic.Partitions {
 		has := slices.ContainsFunc(owned, func(o member.Owned) bool { return o.Log == int(w.topic.Partition(n).Log) })
 		if has != (w.epoch(s, n) != 0) {
@@ -153,13 +150,7 @@ func (w *world) owns(s *Service, logs int) bool {
 
 // epoch returns the epoch in which a sequencer serves a partition; 0 if it does not.
 func (w *world) epoch(s *Service, partition int) uint64 {
-	l := s.log(w.topic.Partition(partition).Log)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.tenure == nil {
-		return 0
-	}
-	return l.epoch
+	return s.log(w.topic.Partition(partition).Log).place.Epoch()
 }
 
 func (w *world) send(m messages.Message) {

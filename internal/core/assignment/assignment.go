@@ -33,7 +33,7 @@ type Log struct {
 	// Next is who gets the log once it is ready and the owner gives it away; empty if no hand-over is
 	// under way.
 	Next string
-	// Failed are the instances that could not work on the log since one could, sorted.
+	// Failed are the instances that could not work on the log, and have not said that they can since, sorted.
 	Failed []string
 }
 

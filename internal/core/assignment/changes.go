@@ -25,6 +25,14 @@ func (r Record) Raised(log int, above uint64) Record {
 	return r.with(log, func(l *Log) { l.Epoch = max(l.Epoch, above) + 1 })
 }
 
+// Able returns the record after an instance that has given a log up, and does not own it, has said that it may get it
+// again.
+func (r Record) Able(log int, instance string) Record {
+	return r.with(log, func(l *Log) {
+		l.Failed = slices.DeleteFunc(slices.Clone(l.Failed), func(failed string) bool { return failed == instance })
+	})
+}
+
 // GivenUp returns the record after the owner of a log has said that it cannot work on it.
 func (r Record) GivenUp(log int) Record {
 	return r.with(log, func(l *Log) {

@@ -65,6 +65,10 @@ func (c *Core) change(r assignment.Record, e Event) (next assignment.Record, dif
 		if l := own(e.Log); l.Owner != "" && l.Epoch == e.Epoch && !slices.Contains(l.Failed, l.Owner) {
 			return r.GivenUp(e.Log), true
 		}
+	case Able:
+		if e.Log < len(r.Logs) && r.Logs[e.Log].Owner != c.settings.Instance && slices.Contains(r.Logs[e.Log].Failed, c.settings.Instance) {
+			return r.Able(e.Log, c.settings.Instance), true
+		}
 	case GiveAway:
 		if l := own(e.Log); l.Next != "" && l.Next == e.To {
 			return r.GivenAway(e.Log), true

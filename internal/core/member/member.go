@@ -101,6 +101,8 @@ type (
 		Log   int
 		Epoch uint64
 	}
+	// Able says that the instance, which has given a log up, may get it again.
+	Able struct{ Log int }
 	// GiveAway gives a log to the one that is next. The instance MUST have ended its work on it.
 	GiveAway struct {
 		Log int
@@ -221,7 +223,7 @@ func (c *Core) handle(e Event) {
 		c.renewSoon()
 	case Hint:
 		c.lookSoon()
-	case Raise, GiveUp, GiveAway, Keep:
+	case Raise, GiveUp, Able, GiveAway, Keep:
 		if slices.Contains(c.asked, e) {
 			return // an actor may ask again and again while the bucket is away
 		}

@@ -186,6 +186,7 @@ func (w *world) ask(i *instance) {
 		i.events = append(i.events, member.Raise{Log: o.Log, Above: o.Epoch + uint64(w.r.IntN(3))})
 	case 1:
 		i.events = append(i.events, member.GiveUp(o))
+		i.events = append(i.events, member.Able{Log: w.r.IntN(w.logs)})
 	case 2:
 		i.events = append(i.events, member.Keep{Log: o.Log})
 	}
