@@ -124,6 +124,7 @@ func (m *Member) run(ctx context.Context) {
 	if m.config.Logs > 0 {
 		defer m.listen()()
 	}
+	m.execute(ctx, m.core.Step(m.now(), nil)) // the first step need not wait for a tick
 	m.mailbox.Run(ctx, m.config.TTL/stepsPerTTL, func(_ time.Time, events []member.Event) bool {
 		m.execute(ctx, m.core.Step(m.now(), events))
 		return true

@@ -95,6 +95,13 @@ func (l *Logs[T]) May() bool {
 	return m != nil && m.May()
 }
 
+// Confirm returns when the instance may act as the owner of its logs, or when ctx or the timeout has ended.
+func (l *Logs[T]) Confirm(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_ = until(ctx, l.May)
+}
+
 // Check returns why the instance is not ready, or nil. One of several needs to own no log.
 func (l *Logs[T]) Check() error {
 	m := l.joined.Load()
@@ -218,8 +225,8 @@ const (
 	finishTime = 5 * time.Second
 	// giveUpTime bounds how long an instance that stops tries to give up what nobody has taken.
 	giveUpTime = time.Second
-	// stopBeat is how often an instance that stops looks how far that is.
-	stopBeat = 20 * time.Millisecond
+	// beat is how often somebody who waits looks.
+	beat = 20 * time.Millisecond
 )
 
 // Stop hands all logs over to other instances. If there is none, it says that it gives them up, so
@@ -262,11 +269,11 @@ func (l *Logs[T]) giveUp(ctx context.Context, m *membership.Member) bool {
 
 // until returns when something is so, or ctx ends.
 func until(ctx context.Context, is func() bool) error {
-	beat := time.NewTicker(stopBeat)
-	defer beat.Stop()
+	pace := time.NewTicker(beat)
+	defer pace.Stop()
 	for !is() {
 		select {
-		case <-beat.C:
+		case <-pace.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -37,6 +37,7 @@ var readings = []telemetry.Reading{
 	{Name: "laneway.replicator.damaged_partitions", Description: "Partitions that are read-only, because their logs have lost entries", Unit: "{partition}"},
 	{Name: "laneway.replicator.left_out", Description: "Offsets left out because an earlier owner had reserved them and did not stop cleanly", Unit: "{offset}", Counter: true},
 	{Name: "laneway.replicator.marks", Description: "Marks written; they reserve positions in the logs", Unit: "{mark}", Counter: true},
+	{Name: "laneway.replicator.logs", Description: "Logs with partitions that this instance owns", Unit: "{log}"},
 	{Name: "laneway.replicator.dropped", Description: "Messages dropped because they arrived faster than they were handled", Unit: "{message}", Counter: true},
 	{Name: "laneway.replicator.malformed", Description: "Internal messages that could not be decoded", Unit: "{message}", Counter: true},
 }
@@ -51,7 +52,7 @@ func (s *Service) values() []int64 {
 		int64(t.Archives), int64(t.ArchiveFailures), int64(t.Unarchivable), t.Unarchived, age(time.Now(), t.UnarchivedSince), t.LogBytes, int64(t.PurgedBytes),
 		int64(t.Outdated), int64(t.Generation), int64(t.Watermark),
 		s.congested(), int64(t.Replayed),
-		int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks),
+		int64(t.ClockFalls), int64(t.Damaged), t.Gap, int64(t.Marks), s.served(),
 		int64(s.Wire.Dropped()), int64(s.Wire.Malformed()),
 	}
 }
@@ -74,55 +75,84 @@ func age(now, then time.Time) int64 {
 
 // congested returns the number of partitions that take no new requests.
 func (s *Service) congested() (n int64) {
-	for _, p := range s.set.Actors() {
-		if t := p.stats.Load(); t != nil && t.Congested {
+	for _, t := range s.present() {
+		if t.Congested {
 			n++
 		}
 	}
 	return n
 }
 
-// Stats returns the sums over all partitions, the earliest time, the lowest watermark and the newest
-// generation. Fields that have no sum,
-// such as Term, are 0.
-func (s *Service) Stats() core.Stats {
-	var sum core.Stats
-	some := false
-	for _, p := range s.set.Actors() {
-		if t := p.stats.Load(); t != nil {
-			sum.Marks += t.Marks
-			sum.Gap += t.Gap
-			if t.Damage != "" {
-				sum.Damaged++
+// served returns how many logs are served.
+func (s *Service) served() (n int64) {
+	for _, l := range s.all() {
+		l.place.Do(func(_ *work, owned bool) {
+			if owned && len(l.partitions) > 0 {
+				n++
 			}
-			sum.Entries += t.Entries
-			sum.Batches += t.Batches
-			sum.Records += t.Records
-			sum.Duplicates += t.Duplicates
-			sum.Repeats += t.Repeats
-			sum.Asks += t.Asks
-			sum.Terms += t.Terms
-			sum.Lanes += t.Lanes
-			sum.IDs += t.IDs
-			sum.Refused += t.Refused
-			sum.Producers += t.Producers
-			sum.Snapshots += t.Snapshots
-			sum.SnapshotFailures += t.SnapshotFailures
-			sum.Archives += t.Archives
-			sum.ArchiveFailures += t.ArchiveFailures
-			sum.Unarchivable += t.Unarchivable
-			sum.Unarchived += t.Unarchived
-			sum.LogBytes += t.LogBytes
-			sum.PurgedBytes += t.PurgedBytes
-			sum.UnarchivedSince = earlier(sum.UnarchivedSince, t.UnarchivedSince)
-			sum.Replayed += t.Replayed
-			sum.ClockFalls += t.ClockFalls
-			sum.Outdated += t.Outdated
-			sum.Generation = max(sum.Generation, t.Generation)
-			if !some || t.Watermark < sum.Watermark {
-				some, sum.Watermark = true, t.Watermark
+		})
+	}
+	return n
+}
+
+// present returns the statistics of the partitions whose logs this instance owns.
+func (s *Service) present() (all []*core.Stats) {
+	for _, p := range s.set.Actors() {
+		if o := p.owner.Load(); o != nil {
+			if t := o.stats.Load(); t != nil {
+				all = append(all, t)
 			}
 		}
 	}
+	return all
+}
+
+// Stats returns the sums over all partitions, the earliest time, the lowest watermark and the newest
+// generation. Fields that have no sum, such as Term, are 0. What has happened on a log that
+// is another instance's now still counts.
+func (s *Service) Stats() core.Stats {
+	var sum core.Stats
+	for _, l := range s.all() {
+		l.place.Do(func(*work, bool) { count(&sum, &l.past) })
+	}
+	for i, t := range s.present() {
+		count(&sum, t)
+		if t.Damage != "" {
+			sum.Damaged++
+		}
+		sum.Lanes += t.Lanes
+		sum.IDs += t.IDs
+		sum.Producers += t.Producers
+		sum.Unarchived += t.Unarchived
+		sum.LogBytes += t.LogBytes
+		sum.UnarchivedSince = earlier(sum.UnarchivedSince, t.UnarchivedSince)
+		sum.Generation = max(sum.Generation, t.Generation)
+		if i == 0 || t.Watermark < sum.Watermark {
+			sum.Watermark = t.Watermark
+		}
+	}
 	return sum
+}
+
+// count adds what was counted.
+func count(sum, t *core.Stats) {
+	sum.Marks += t.Marks
+	sum.Gap += t.Gap
+	sum.Entries += t.Entries
+	sum.Batches += t.Batches
+	sum.Records += t.Records
+	sum.Duplicates += t.Duplicates
+	sum.Repeats += t.Repeats
+	sum.Asks += t.Asks
+	sum.Terms += t.Terms
+	sum.Refused += t.Refused
+	sum.Snapshots += t.Snapshots
+	sum.SnapshotFailures += t.SnapshotFailures
+	sum.Archives += t.Archives
+	sum.ArchiveFailures += t.ArchiveFailures
+	sum.Unarchivable += t.Unarchivable
+	sum.PurgedBytes += t.PurgedBytes
+	sum.Replayed += t.Replayed
+	sum.ClockFalls += t.ClockFalls
+	sum.Outdated += t.Outdated
 }

@@ -10,22 +10,21 @@ import (
 
 	"laneway.dev/internal/core/generation"
 	"laneway.dev/internal/partitionlog"
-	"laneway.dev/internal/supervisor"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator/core"
 )
 
-// owner is the right to append to one partition's log, a part of the actor of the log with its number.
+// owner is the right to append to one partition's log, a part of the work on the log with its number.
 // It starts the effects of the core, and can be used by any goroutine apart from what is named here.
 type owner struct {
 	id      protocol.Partition
 	service *Service
-	actor   *log
+	actor   *work
 	added   core.Added
 	log     *partitionlog.Log
 	stats   atomic.Pointer[core.Stats]
-	atStart atomic.Bool // whether it starts with the replicator, and has loaded nothing
+	atStart atomic.Bool // whether it starts with the work on its log, and has loaded nothing
 
 	ctx       context.Context // of the effects; ends with the partition, or with the actor
 	cancel    context.CancelFunc
@@ -33,30 +32,28 @@ type owner struct {
 	interrupt atomic.Pointer[context.CancelFunc] // ends the current attempt to read or append
 
 	removed chan struct{} // closed by the actor, which does not know the partition any more
-	stopped chan struct{} // closed by the actor when the core has Stopped
 	ended   chan struct{} // closed when the partition has ended, and no effect is under way
 
 	// Owned by the actor.
-	spans      spans
-	hasStopped bool
+	spans   spans
+	stopped bool // whether the core has Stopped
 }
-
-var _ supervisor.Actor = (*owner)(nil)
 
 // slowElection is how long the leader of a stream with several replicas may lack entries. It
 // is longer than an election.
 const slowElection = 15 * time.Second
 
-func (s *Service) owner(topic protocol.Topic, id protocol.Partition) *owner {
+// newOwner returns the owner of a partition, of which the actor does not know yet.
+func (w *work) newOwner(topic protocol.Topic, id protocol.Partition) *owner {
+	s := w.log.service
 	p := &owner{
-		id: id, service: s, actor: s.logs.Get(id.Log), log: partitionlog.New(s.config.Conn, s.js, id), spans: newSpans(s.config.Telemetry, id),
+		id: id, service: s, actor: w, log: partitionlog.New(s.config.Conn, s.js, id), spans: newSpans(s.config.Telemetry, id),
 		added:   core.Added{Partition: id, Limits: limitsOf(topic), Codec: topic.Codec(), Retention: s.retention(topic, id)},
-		removed: make(chan struct{}), stopped: make(chan struct{}), ended: make(chan struct{}),
+		removed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if topic.Replicas > 1 {
 		p.added.Patience = slowElection
 	}
-	p.atStart.Store(!s.started.Load())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -66,9 +63,8 @@ func limitsOf(topic protocol.Topic) core.Limits {
 	return core.Limits{ProducerExpiry: topic.ProducerExpiry(), MaxProducers: topic.MaxProducers}
 }
 
-// Configure implements supervisor.Actor. The core takes the limits and the codec in its next
-// turn.
-func (p *owner) Configure(ctx context.Context, topic protocol.Topic) {
+// configure passes an update of the topic to the core, which takes the limits and the codec in its next turn.
+func (p *owner) configure(ctx context.Context, topic protocol.Topic) {
 	for _, e := range []core.Event{limitsOf(topic), core.Codec{Codec: topic.Codec()}, p.service.retention(topic, p.id)} {
 		_ = p.actor.mailbox.Put(ctx, core.For{Partition: p.id, Event: e}) // an error means that the actor is ending
 	}
@@ -84,24 +80,13 @@ func (s *Service) retention(topic protocol.Topic, id protocol.Partition) core.Re
 	return keeps
 }
 
-// Receive passes a message to the actor. It blocks while the mailbox is full, so that the
-// messages wait in the NATS client.
-func (p *owner) Receive(ctx context.Context, m messages.Message) {
-	_ = p.actor.mailbox.Put(ctx, m) // an error means that the actor is ending; senders repeat their messages
-}
-
 // put passes the result of an effect to the actor. It fails only when the actor is ending, and the core
 // drops it if the partition has ended. It may be lost then, because the next owner reads from the log
 // what an append under way has done.
 func (p *owner) put(e core.Event) { _ = p.actor.mailbox.Add(core.For{Partition: p.id, Event: e}) }
 
-// Start implements supervisor.Actor.
-func (p *owner) Start() {
-	_ = p.actor.mailbox.Put(context.Background(), added{p}) // an error means that the replicator was replaced
-}
-
-// End implements supervisor.Actor.
-func (p *owner) End(error) {
+// end ends the owner because its partition has ended. It does not wait for that.
+func (p *owner) end() {
 	p.cancel()
 	go func() {
 		defer close(p.ended)
@@ -115,27 +100,6 @@ func (p *owner) End(error) {
 		}
 		p.work.Wait()
 	}()
-}
-
-// Await implements supervisor.Actor. It returns when no effect is under way.
-func (p *owner) Await() { <-p.ended }
-
-// awaitStop waits until the exact mark that follows Stopping is durable, the owner has ended, or ctx
-// ends.
-func (p *owner) awaitStop(ctx context.Context) {
-	select {
-	case <-p.stopped:
-	case <-p.ended:
-	case <-p.actor.Ended():
-	case <-ctx.Done():
-		select {
-		case <-p.stopped: // ctx has ended while others were awaited
-		case <-p.ended:
-		default:
-			p.service.config.Logger.Warn("the owner of the log did not stop in time; its successor leaves out the reserved offsets",
-				zap.Stringer("partition", p.id))
-		}
-	}
 }
 
 // count shows the statistics after a turn to other goroutines.
@@ -197,10 +161,7 @@ func (p *owner) do(fx *core.Effects) {
 		p.work.Go(func() { p.read(ctx, *part) })
 	}
 	p.report(fx)
-	if fx.Stopped && !p.hasStopped {
-		p.hasStopped = true
-		close(p.stopped)
-	}
+	p.stopped = p.stopped || fx.Stopped
 }
 
 const refusalAdvice = "If its disk was full, make room and restart the NATS server: it does not write again by itself"

@@ -1,29 +1,29 @@
 // Package replicator runs the owners of the partitions' logs over NATS. What they decide
 // is in its package core; this one receives and sends messages, reads and appends to
 // JetStream streams, and stores snapshots and marks.
+//
+// Any number of replicators share the logs. For each log that this instance owns there is an actor with all
+// partitions of the log, which package tenure begins and ends.
 package replicator
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"sync/atomic"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
-	"go.uber.org/zap"
 
 	"laneway.dev/internal/generation"
-	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/marks"
-	"laneway.dev/internal/ownership"
-	"laneway.dev/internal/rounds"
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/supervisor"
+	"laneway.dev/internal/tenure"
 	"laneway.dev/internal/topics"
 	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
@@ -47,6 +47,8 @@ type Config struct {
 	// ArchiveBytes is how many bytes of payload are archived at a time; 0 turns archiving off.
 	ArchiveBytes int64
 	ArchiveAge   time.Duration // after which a batch is archived anyway; default 10 min
+	// Membership says who the instance is. The service fills in the rest.
+	Membership membership.Config
 }
 
 // Service is a running replicator. It is safe for concurrent use.
@@ -58,18 +60,18 @@ type Service struct {
 	registry   *topics.Registry
 	snapshots  *snapshots.Store
 	marks      *marks.Store
-	logs       *supervisor.Logs[*log]
-	set        *supervisor.Set[*owner]
-	started    atomic.Bool // whether the owners of the partitions that existed at the start have been built
-	epoch      *ownership.Holder
-	checks     *rounds.Rounds[struct{}] // of the epoch
+	set        *supervisor.Set[*partition]
+	tenures    *tenure.Logs[*work]
 	generation *generation.Follower
 	behind     *behindLogs
 	scrubs     chan struct{} // held by the partition that is scrubbed
 	recoveries chan struct{} // of maxRecovering
+
+	mu   sync.Mutex
+	logs map[uint16]*log // those with partitions, now or before
 }
 
-// Start takes an epoch and serves every partition. ctx bounds only the start, which waits for
+// Start serves the logs that the instance is given. ctx bounds only the start, which waits for
 // JetStream.
 //
 // Batches that were released to a replicator and are not in the log when it stops are
@@ -78,7 +80,7 @@ type Service struct {
 func Start(ctx context.Context, config Config) (*Service, error) {
 	config.AppendTimeout = cmp.Or(config.AppendTimeout, 2*time.Second)
 	s := &Service{
-		Base: service.New(role, config.Config), config: config, settings: core.DefaultSettings(nuid.Next()),
+		Base: service.New(role, config.Config), config: config, settings: core.DefaultSettings(""), logs: make(map[uint16]*log),
 		scrubs: make(chan struct{}, 1), recoveries: make(chan struct{}, maxRecovering),
 	}
 	s.settings.SnapshotEvery = cmp.Or(config.SnapshotEntries, s.settings.SnapshotEvery)
@@ -91,7 +93,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err := s.start(ctx); err != nil {
 		return nil, s.Abort(err)
 	}
-	config.Logger.Info("replicator is running", zap.String("owner", s.settings.Owner), zap.Uint64("epoch", s.epoch.Epoch()))
+	config.Logger.Info("replicator is running")
 	return s, nil
 }
 
@@ -99,11 +101,9 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.config.Conn); err != nil {
 		return err
 	}
+	m := &s.config.Membership
+	m.Conn, m.JS, m.Logger, m.Role = s.config.Conn, s.js, s.config.Logger, role
 	s.generation = generation.NewFollower(s.config.Conn, s.js, 0)
-	if s.epoch, err = ownership.Hold(ctx, s.js, role); err != nil {
-		return err
-	}
-	s.checks = rounds.New(checkTimeout, s.checkEpoch)
 	if s.registry, err = topics.Open(ctx, s.config.Conn, s.js); err != nil {
 		return err
 	}
@@ -115,12 +115,10 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if err := s.behind.start(ctx); err != nil {
 		return err
 	}
-	s.logs = supervisor.NewLogs(s.startLog)
-	s.OnStop(func(context.Context) error { s.logs.Stop(); return nil })
-	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.owner); err != nil {
+	s.tenures = tenure.New[*work](s.registry, *m)
+	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}
-	s.started.Store(true)
 	s.OnStop(func(context.Context) error { s.set.Stop(); return nil })
 	if err := s.Observe(readings, s.values); err != nil {
 		return err
@@ -128,43 +126,58 @@ func (s *Service) start(ctx context.Context) (err error) {
 	s.OnStatus(nats.RECONNECTING, s.interrupt)
 	s.Go(func(ctx context.Context) { s.generation.Run(ctx, s.config.Logger, nil) })
 	s.Go(s.behind.run)
-	s.Go(func(ctx context.Context) { s.FailIfReplaced(s.epoch.Watch(ctx)) }) // also while nothing happens
-	s.OnStop(s.stopOwners)
+	// A probe asks whether there is a replicator at all, and the transport answers it.
+	if _, err = s.Subscribe(ctx, messages.ReplicatorProbe, "", func(messages.Message) {}); err != nil {
+		return err
+	}
 	started, err := s.config.Conn.Subscribe(messages.ArchiverStarted, func(*nats.Msg) { s.archiverStarted() })
 	if err != nil {
 		return err
 	}
 	s.OnStop(func(context.Context) error { return transport.Unsubscribe(started) })
-	_, err = s.Subscribe(ctx, messages.ReplicatorWildcard, "", s.set.Deliver)
-	return err
+	s.Go(func(ctx context.Context) { s.tenures.Run(ctx, s.Fail) })
+	s.OnStop(s.tenures.Stop)
+	return nil
+}
+
+// log returns what is known of a log. A new one is served soon if the instance owns it.
+func (s *Service) log(number uint16) *log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.logs[number]
+	if l == nil {
+		l = s.newLog(number)
+		s.logs[number] = l
+	}
+	return l
+}
+
+// all returns the logs that are known.
+func (s *Service) all() []*log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.logs))
 }
 
 // archiverStarted tells the owners that an archiver has started. If the mailbox of a log is full, its
 // owners miss that, and send their jobs again some seconds later.
 func (s *Service) archiverStarted() {
-	for _, l := range s.logs.All() {
-		_ = l.mailbox.Offer(core.ArchiverStarted{})
+	for _, l := range s.all() {
+		l.place.Do(func(w *work, owned bool) {
+			if owned {
+				_ = w.mailbox.Offer(core.ArchiverStarted{})
+			}
+		})
 	}
-}
-
-// raise takes an epoch above the given one, and retries until it succeeds. An error means
-// that ctx has ended, that a younger replicator is running, or that the bucket of epochs
-// cannot be read.
-func (s *Service) raise(ctx context.Context, above uint64) (uint64, error) {
-	return kvbucket.Retry(ctx, func(ctx context.Context) (uint64, error) {
-		next, err := s.epoch.Raise(ctx, above)
-		if errors.Is(err, ownership.ErrReplaced) {
-			err = backoff.Permanent(err)
-		}
-		return next, err
-	})
 }
 
 // interrupt ends the operations that wait for an answer of the server, when the connection is
 // lost: the answers cannot arrive then.
 func (s *Service) interrupt() {
 	for _, p := range s.set.Actors() {
-		p.disconnected()
+		if o := p.owner.Load(); o != nil {
+			o.disconnected()
+		}
 	}
 }
 
@@ -173,28 +186,11 @@ func (s *Service) Check(ctx context.Context) error {
 	if err := s.Base.Check(ctx); err != nil {
 		return err
 	}
+	if err := s.tenures.Check(); err != nil {
+		return err
+	}
 	if err := s.set.Err(); err != nil {
 		return err
 	}
-	return s.set.Check((*owner).check)
-}
-
-// stopTime bounds how long owners may take to write their exact marks.
-const stopTime = 5 * time.Second
-
-// stopOwners makes the owners write exact marks, and waits until these are durable. It does not end the
-// actors.
-func (s *Service) stopOwners(ctx context.Context) error {
-	if s.Err() != nil {
-		return nil // replaced: the marks are another owner's
-	}
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
-	defer cancel()
-	for _, l := range s.logs.All() {
-		_ = l.mailbox.Put(ctx, core.Stopping{}) // an error means that the actor is ending
-	}
-	for _, p := range s.set.Actors() {
-		p.awaitStop(ctx)
-	}
-	return nil
+	return s.set.Check((*partition).check)
 }

@@ -3,7 +3,10 @@ package replicator_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,14 +17,15 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/embedded"
 	"laneway.dev/internal/marks"
-	"laneway.dev/internal/ownership"
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/internal/topics"
+	"laneway.dev/internal/transport"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 	"laneway.dev/services/replicator"
@@ -33,6 +37,7 @@ const bound = time.Minute
 type rig struct {
 	t        *testing.T
 	ctx      context.Context
+	server   *embedded.Server
 	conn     *nats.Conn
 	js       jetstream.JetStream
 	registry *topics.Registry
@@ -40,7 +45,9 @@ type rig struct {
 	outcomes chan messages.Message // to the frontend of epoch 1, and to all frontends
 	logs     *observer.ObservedLogs
 	logger   *zap.Logger
-	archive  int64 // bytes of payload that replicators archive at a time
+	archive  int64       // bytes of payload that replicators archive at a time
+	started  int         // replicators
+	hangs    atomic.Bool // whether they hang, as far as their membership knows
 }
 
 func newRig(t *testing.T) *rig {
@@ -50,10 +57,15 @@ func newRig(t *testing.T) *rig {
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	t.Cleanup(cancel)
 	r := &rig{t: t, ctx: ctx, outcomes: make(chan messages.Message, 1000)}
-	r.conn, r.js = embeddedtest.Start(t)
+	var err error
+	r.server, err = embedded.Start(embedded.Options{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	must(t, err)
+	t.Cleanup(func() { must(t, r.server.Shutdown()) })
+	r.conn = r.connect()
+	r.js, err = jetstream.New(r.conn)
+	must(t, err)
 	core, logs := observer.New(zapcore.WarnLevel)
 	r.logs, r.logger = logs, zap.New(core)
-	var err error
 	if r.registry, err = topics.Open(ctx, r.conn, r.js); err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +91,24 @@ func (r *rig) receive(m *nats.Msg) {
 // start starts a replicator, which the test must stop.
 func (r *rig) start() *replicator.Service {
 	r.t.Helper()
+	return r.startOn(r.conn)
+}
+
+// startOn starts a replicator with a connection of its own.
+func (r *rig) startOn(conn *nats.Conn) *replicator.Service {
+	r.t.Helper()
+	r.started++
 	tel, err := telemetry.Setup(r.ctx, "replicator", "test")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	s, err := replicator.Start(r.ctx, replicator.Config{Config: service.Config{Conn: r.conn, Logger: r.logger, Telemetry: tel}, SnapshotEntries: 2, ArchiveBytes: r.archive})
+	s, err := replicator.Start(r.ctx, replicator.Config{
+		Config: service.Config{Conn: conn, Logger: r.logger, Telemetry: tel}, SnapshotEntries: 2, ArchiveBytes: r.archive,
+		Membership: membership.Config{
+			Instance: fmt.Sprint("r", r.started), Turns: func() bool { return !r.hangs.Load() },
+			TTL: time.Second, // that of JetStream is at least a second
+		},
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -230,38 +255,119 @@ func TestTakesAnEpochAboveThatOfTheLog(t *testing.T) {
 	defer r.stop(s)
 	r.awaitReady(s)
 	r.commit(1)
-	newest, err := ownership.Newest(r.ctx, r.js, "replicator")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.term(newest+7, 0) // of an owner whose epoch the bucket has forgotten
+	before := r.epoch()
+	r.term(before+7, 0) // of an owner whose epoch the record has forgotten
 	r.commit(2)
-	after, err := ownership.Newest(r.ctx, r.js, "replicator")
-	if err != nil || after <= newest+7 {
-		t.Errorf("the newest epoch is %d (%v), want one above %d", after, err, newest+7)
+	if after := r.epoch(); after <= before+7 {
+		t.Errorf("the newest epoch is %d, want one above %d", after, before+7)
 	}
 }
 
-func TestReplacedReplicatorEnds(t *testing.T) {
+// epoch returns that of the newest term record in the log.
+func (r *rig) epoch() (newest uint64) {
+	r.t.Helper()
+	log := partitionlog.New(r.conn, r.js, r.id)
+	bounds, err := log.Bounds(r.ctx)
+	must(r.t, err)
+	for from := bounds.First; from <= bounds.Last; {
+		entries, _, err := log.Read(r.ctx, from, 100)
+		must(r.t, err)
+		for _, e := range entries {
+			if e.Entry.Owner != "" {
+				newest = e.Entry.OwnerEpoch
+			}
+			from = e.Sequence + 1
+		}
+	}
+	return newest
+}
+
+// connect opens a connection for a replicator of its own.
+func (r *rig) connect() *nats.Conn {
+	r.t.Helper()
+	conn, err := r.server.Connect(transport.Options("test", zap.NewNop())...)
+	must(r.t, err)
+	r.t.Cleanup(conn.Close)
+	return conn
+}
+
+// awaitShares returns when each replicator owns so many logs.
+func (r *rig) awaitShares(want map[string]int) {
+	r.t.Helper()
+	r.await(fmt.Sprint("shares ", want), func() bool {
+		got := make(map[string]int)
+		all, err := membership.List(r.ctx, r.js)
+		must(r.t, err)
+		for _, m := range all {
+			if !m.Gone {
+				got[m.Instance] = len(m.Logs)
+			}
+		}
+		return maps.Equal(got, want)
+	})
+}
+
+func TestReplicatorsShareTheLogsWithoutLeavingOffsetsOut(t *testing.T) {
 	r := newRig(t)
-	old := r.start()
-	r.awaitReady(old)
+	all := r.partitions(12)
+	a := r.start()
+	defer r.stop(a)
+	for _, id := range all {
+		r.commitTo(id)
+	}
+	b := r.start()
+	defer r.stop(b)
+	r.awaitShares(map[string]int{"r1": 2, "r2": 2})
+	for _, id := range all {
+		r.id = id
+		if got := r.commit(2); got != 2 {
+			t.Errorf("the second batch of %s is at offset %d, want 2", id, got)
+		}
+	}
+	if got := b.Stats(); got.Gap != 0 || got.Batches == 0 || got.Batches+a.Stats().Batches != 24 {
+		t.Errorf("%d and %d batches were committed, and %d offsets were left out", a.Stats().Batches, got.Batches, got.Gap)
+	}
+}
+
+func TestLogsOfAReplicatorThatStopsGoToAnotherOneWithExactMarks(t *testing.T) {
+	r := newRig(t)
+	all := r.partitions(12)
+	a := r.start()
+	b := r.start()
+	defer r.stop(b)
+	r.awaitShares(map[string]int{"r1": 2, "r2": 2})
+	for _, id := range all {
+		r.commitTo(id)
+	}
+	r.stop(a) // soon, so that offsets are reserved
+	r.awaitShares(map[string]int{"r2": 4})
+	for _, id := range all {
+		r.id = id
+		if got := r.commit(2); got != 2 {
+			t.Errorf("the second batch of %s is at offset %d, want 2", id, got)
+		}
+	}
+	if got := b.Stats().Gap; got != 0 {
+		t.Errorf("%d offsets were left out", got)
+	}
+}
+
+func TestLogsOfAReplicatorThatIsCutOffAreTakenOver(t *testing.T) {
+	r := newRig(t)
+	conn := r.connect()
+	a := r.startOn(conn)
+	r.awaitReady(a)
 	r.commit(1)
-	young := r.start()
-	defer r.stop(young)
-	select {
-	case <-old.Done():
-	case <-r.ctx.Done():
-		t.Fatal("the replaced replicator does not end")
-	}
-	if err := old.Err(); !errors.Is(err, ownership.ErrReplaced) {
-		t.Errorf("ended by %v, want ErrReplaced", err)
-	}
-	r.stop(old)
-	r.awaitReady(young)
+	b := r.start()
+	defer r.stop(b)
+	r.awaitShares(map[string]int{"r1": 2, "r2": 2})
+	conn.Close()
+	r.awaitShares(map[string]int{"r2": 4})
 	if got := r.commit(2); got < 2 {
 		t.Errorf("batch 2 is at offset %d", got)
 	}
+	r.awaitReady(b)
+	_ = a.Stop(r.ctx) // its connection is closed
 }
 
 func TestMarkOfAnotherOwnerMakesItLookAgain(t *testing.T) {
@@ -294,6 +400,52 @@ func TestHoleInTheLogMakesThePartitionReadOnly(t *testing.T) {
 		return errors.Is(s.Check(r.ctx), protocol.NewError(protocol.CodePartitionDamaged, "")) && s.Stats().Damaged == 1
 	})
 	r.await("a report", func() bool { return r.logs.FilterMessageSnippet("the partition is read-only").Len() == 1 })
+}
+
+func TestAnInstanceThatOthersTakeForDeadClaimsNothingAndCallsNothingDamaged(t *testing.T) {
+	r := newRig(t)
+	r.term(1, 5) // without saying that it leaves offsets out
+	s := r.start()
+	defer r.stop(s)
+	damaged := func() bool { return errors.Is(s.Check(r.ctx), protocol.NewError(protocol.CodePartitionDamaged, "")) }
+	r.await("damage", damaged)
+	reports := func() (n int) {
+		for {
+			select {
+			case m := <-r.outcomes:
+				if _, is := m.(messages.ReadOnly); is {
+					n++
+				}
+			default:
+				return n
+			}
+		}
+	}
+	r.await("a report", func() bool { return reports() > 0 })
+
+	r.hangs.Store(true)
+	r.await("others to take it for dead", func() bool {
+		return errors.Is(s.Check(r.ctx), protocol.NewError(protocol.CodeUnavailable, ""))
+	})
+	reports()
+	_, err := r.registry.Create(r.ctx, protocol.TopicConfig{Name: "later", Partitions: 1})
+	must(t, err)
+	for after := time.After(3 * time.Second); after != nil; { // reports come every second
+		select {
+		case m := <-r.outcomes:
+			if _, is := m.(messages.ReadOnly); is {
+				t.Error("it has reported damage")
+			}
+		case <-after:
+			after = nil
+		}
+	}
+	if terms := s.Stats().Terms; terms != 0 {
+		t.Errorf("it has claimed %d logs", terms)
+	}
+	r.hangs.Store(false)
+	r.await("a claim", func() bool { return s.Stats().Terms > 0 })
+	r.await("a report", func() bool { return reports() > 0 })
 }
 
 func TestLogOfADeletedTopicIsNotReported(t *testing.T) {

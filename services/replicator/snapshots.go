@@ -2,18 +2,17 @@ package replicator
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
-	"laneway.dev/internal/ownership"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/services/replicator/core"
 )
 
 const (
-	checkTimeout = 10 * time.Second // of the replicator epoch
+	// confirmTimeout bounds how long a recovery waits for the proof that the log is this instance's.
+	confirmTimeout = 5 * time.Second
 	// loadTimeout bounds the search for a snapshot: a log that was not purged can be read
 	// instead.
 	loadTimeout = 10 * time.Second
@@ -23,15 +22,12 @@ const (
 // load loads the mark and the newest readable snapshot, and passes them to the core. Without
 // a snapshot the log is read from its beginning.
 //
-// This is the first step of a recovery, so it checks the replicator epoch first. A replicator
-// that was suspended may find a partition that was created in the meantime. The log of this
+// This is the first step of a recovery, so it waits first until the record of the role proves that the log is this
+// instance's. A replicator that was suspended may find a partition that was created in the meantime. The log of this
 // partition may have no term record of the successor yet, and would not stop the replicator.
-// If the epoch cannot be read, only the term records in the log decide.
+// If the record cannot be read, only the term records in the log decide.
 func (p *owner) load(ctx context.Context) {
-	if _, err := p.service.checks.Ask(ctx); errors.Is(err, ownership.ErrReplaced) {
-		_ = p.actor.mailbox.Add(core.Replaced{Err: err})
-		return
-	}
+	p.service.tenures.Confirm(ctx, confirmTimeout)
 	var loaded core.Loaded
 	if !p.atStart.Swap(false) || !p.service.snapshots.None(ctx, p.id) {
 		loaded, _ = recovering(ctx, p.service, p.loadSnapshots) // an error means that the actor ends
@@ -40,11 +36,6 @@ func (p *owner) load(ctx context.Context) {
 	if loaded.Mark, found = p.findMark(ctx); found {
 		p.put(loaded)
 	}
-}
-
-// checkEpoch checks the replicator epoch, for all partitions that are about to recover.
-func (s *Service) checkEpoch(ctx context.Context) (struct{}, error) {
-	return struct{}{}, s.epoch.Check(ctx)
 }
 
 // loadSnapshots returns the snapshots that can be read. It has no error.

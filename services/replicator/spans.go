@@ -9,7 +9,7 @@ import (
 
 	"laneway.dev/internal/telemetry"
 	"laneway.dev/pkg/protocol"
-	"laneway.dev/services/replicator/core/partition"
+	"laneway.dev/services/replicator/core"
 )
 
 // spans makes the span "append" of every batch, from the arrival of its release until its
@@ -34,7 +34,7 @@ func (s *spans) appending() {
 	}
 }
 
-func (s *spans) committed(batches []partition.Committed) {
+func (s *spans) committed(batches []core.Committed) {
 	if s.tracer == nil || len(batches) == 0 {
 		return
 	}

@@ -9,8 +9,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
+	"laneway.dev/internal/membership"
 	"laneway.dev/internal/partitionlog/logtest"
 	"laneway.dev/internal/service"
 	"laneway.dev/internal/snapshots"
@@ -76,7 +78,9 @@ func takeOver(b *testing.B, conn *nats.Conn, far func(core.Stats) bool) core.Sta
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := replicator.Start(b.Context(), replicator.Config{Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: tel}})
+	s, err := replicator.Start(b.Context(), replicator.Config{
+		Config: service.Config{Conn: conn, Logger: zap.NewNop(), Telemetry: tel}, Membership: membership.Config{Instance: nuid.Next(), TTL: 2 * time.Second},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type Status struct {
 
 // Help implements kong.HelpProvider.
 func (*Status) Help() string {
-	return `An instance is one start of a role in a process; laneway serve has one of each role. LOGS are those that the instance owns; only sequencers share logs. STATE is "draining" while
+	return `An instance is one start of a role in a process; laneway serve has one of each role. LOGS are those that the instance owns; sequencers share the logs, and so do replicators. STATE is "draining" while
 an instance answers what it has taken and takes nothing new, and "gone" if it owns logs and nothing has been heard of it for 2 s: another one takes them over then. It needs the same full rights to NATS as the services.
 
 Examples:

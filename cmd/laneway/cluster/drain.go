@@ -45,6 +45,8 @@ func (c *Drain) Run(a *cli.App) error {
 			}) {
 				return protocol.Errorf(protocol.CodeUnavailable, "no other %s runs that could take the logs of %s", m.Role, c.Instance)
 			}
+		}
+		for _, m := range own {
 			if err := membership.Drain(ctx, laneway.Conn(), m.Role, m.Instance); err != nil {
 				return err
 			}

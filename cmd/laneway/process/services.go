@@ -137,7 +137,7 @@ func (r *Services) start(ctx context.Context, config Config, role string) error 
 		return err
 	}
 	started := running{role: role, service: service, conns: conns}
-	if role != Sequencer { // which joins with its logs
+	if role != Sequencer && role != Replicator { // which join with their logs
 		own := membershipOf(r.instance, &config)
 		own.Conn, own.JS, own.Logger, own.Role = conns[0], js, config.Logger.Named(role), role
 		started.member = membership.Join(own)
@@ -261,7 +261,7 @@ func (c *Config) start(ctx context.Context, role, instance string, conns []*nats
 		return sequencer.Start(ctx, config)
 	case Replicator:
 		config := c.Replicator
-		config.Config = own
+		config.Config, config.Membership = own, membershipOf(instance, c)
 		return replicator.Start(ctx, config)
 	case Archiver:
 		config := c.Archiver

@@ -46,8 +46,8 @@ import (
 // Settings are the limits and times of a core.
 type Settings struct {
 	partition.Settings
-	Owner       string // name of this process in term records
-	Epoch       uint64 // replicator epoch of this process, in term records
+	Owner       string // in term records; each core of a log has another one
+	Epoch       uint64 // in which the log is owned, in term records
 	EntryItems  int    // most batches in one entry
 	EntryBytes  int    // most bytes of an entry, approximately
 	ReadEntries int    // entries that a recovery reads at a time
@@ -81,7 +81,7 @@ func DefaultSettings(owner string) Settings {
 
 // Event is an input of a Core: a messages.Message that has arrived, or Loaded, LogRead,
 // Appended, AppendFailed, Saved, MarkWritten, MarkConflict, Scrubbed, Purged, PurgeFailed,
-// EpochTaken, Replaced, Limits, Codec, Retention, LogTime, ArchiverStarted, Generation, Behind or Stopping.
+// EpochTaken, Limits, Codec, Retention, LogTime, ArchiverStarted, Generation, Behind or Stopping.
 type Event any
 
 // Limits are new limits of the topic. They apply at once, also to a log that is being read.
@@ -92,6 +92,9 @@ type Retention = partition.Retention
 
 // LogTime answers AskTime.
 type LogTime = partition.LogTime
+
+// Committed is a batch that has come into the log.
+type Committed = partition.Committed
 
 // Codec reports the codec of the topic after an update; empty if archivers compress nothing.
 type Codec struct{ Codec protocol.Compression }
@@ -122,19 +125,17 @@ type Effects struct {
 	Scrub     *Scrub     // answered by Scrubbed; one at a time
 	Purge     *Purge     // answered by Purged or PurgeFailed; one at a time
 	AskTime   bool       // look up JetStream's time of the last entry; answered by LogTime
-	Committed []partition.Committed
+	Committed []Committed
 	// TakeEpoch is not 0 if a term record or the snapshot has an epoch that fences this core:
 	// a higher one, or the same one with another owner. The shell takes an epoch above it and
-	// answers with EpochTaken or Replaced. Until then the core sends nothing.
+	// answers with EpochTaken, or ends the core because the log is another owner's. Until then the core
+	// sends nothing: only the other owner knows which entries are in the log.
 	TakeEpoch uint64
-	// Ended is not nil if the core has ended because it was replaced. It answers nothing
-	// more: only its successor knows which entries are in the log.
-	Ended    error
-	Refusing string   // why JetStream has accepted no appends for a while; else empty
-	Warnings []string // for the operator's log
-	Damage   string   // what the log has lost, if the partition has just become read-only; else empty
-	Gap      *Gap     // the offsets that the new owner leaves out; nil if none
-	Stopped  bool     // after Stopping: all work is done
+	Refusing  string   // why JetStream has accepted no appends for a while; else empty
+	Warnings  []string // for the operator's log
+	Damage    string   // what the log has lost, if the partition has just become read-only; else empty
+	Gap       *Gap     // the offsets that the new owner leaves out; nil if none
+	Stopped   bool     // after Stopping: all work is done
 }
 
 // phase is the state of a core in the life described above.
@@ -149,7 +150,6 @@ const (
 	suspecting                // the log is empty or lacks entries; it is read again soon
 	damagedPhase              // the log has lost entries; the partition is read-only
 	fenced                    // waits for an epoch above that of another owner
-	ended                     // was replaced
 )
 
 // Core decides what is appended to a log. It is pure: events and time go in, effects come
@@ -215,12 +215,9 @@ func (c *Core) Step(now time.Time, events []Event) Effects {
 		c.partition.Advance(now)
 	}
 	for _, e := range events {
-		if c.phase == ended {
-			break
-		}
 		c.handle(now, e)
 	}
-	if c.phase == ended || c.phase == fenced {
+	if c.phase == fenced {
 		return c.silent()
 	}
 	c.drive(now)
@@ -234,7 +231,7 @@ func (c *Core) silent() Effects {
 	c.partition.Effects()
 	c.staleSequencer = false
 	clear(c.staleFrontends)
-	return Effects{TakeEpoch: c.fx.TakeEpoch, Ended: c.fx.Ended, Stopped: c.stopping}
+	return Effects{TakeEpoch: c.fx.TakeEpoch, Stopped: c.stopping}
 }
 
 func (c *Core) handle(now time.Time, e Event) {
@@ -267,8 +264,6 @@ func (c *Core) handle(now time.Time, e Event) {
 		c.partition.ArchiverStarted()
 	case EpochTaken:
 		c.epochTaken(e)
-	case Replaced:
-		c.replaced(e)
 	case Limits, Codec, Retention, Generation, Behind:
 		c.configure(e)
 	case LogTime:

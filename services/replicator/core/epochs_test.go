@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -162,21 +161,6 @@ func TestEpochThatWasNotAskedForChangesNothing(t *testing.T) {
 	o.step(core.EpochTaken{Epoch: 8})
 	if s := o.core.Stats(); !s.Leading || o.read != nil {
 		t.Errorf("the owner has started over: %+v", s)
-	}
-}
-
-func TestReplacedOwnerAnswersNothing(t *testing.T) {
-	w, o := fencedOwner(t)
-	o.fenced = 0
-	why := errors.New("a younger replicator runs")
-	o.step(core.Replaced{Err: why})
-	if !errors.Is(o.replaced, why) {
-		t.Fatalf("ended by %v, want %v", o.replaced, why)
-	}
-	w.pass(time.Minute)
-	o.step(release(batch("a", 2)), core.EpochTaken{Epoch: 8})
-	if len(o.take()) != 0 || o.append != nil || o.read != nil {
-		t.Error("the owner is not silent after it was replaced")
 	}
 }
 

@@ -22,7 +22,7 @@ type Added struct {
 type Removed struct{ Partition protocol.Partition }
 
 // For is an event for one partition: any but a message, which names its partition, and those for all
-// partitions of a log, which are ArchiverStarted, EpochTaken, Generation, Replaced and Stopping.
+// partitions of a log, which are ArchiverStarted, EpochTaken, Generation and Stopping.
 type For struct {
 	Partition protocol.Partition
 	Event     Event
@@ -34,7 +34,6 @@ type Turn struct {
 	// TakeEpoch is not 0 if partitions are fenced and need an epoch above this one. One attempt is
 	// enough for all of them.
 	TakeEpoch uint64
-	Ended     error // not nil if the process was replaced; nothing else is set then
 	// Turned are the partitions that took part, in the order in which the first event of each has come,
 	// and then those for which only time has passed. The slice is valid until the next step.
 	Turned []Turned
@@ -43,7 +42,7 @@ type Turn struct {
 // Turned is what became of one partition in a turn.
 type Turned struct {
 	Partition protocol.Partition
-	Effects   Effects // without Send, TakeEpoch and Ended, which are those of the turn
+	Effects   Effects // without Send and TakeEpoch, which are those of the turn
 	Stats     Stats
 }
 
@@ -55,7 +54,6 @@ type Log struct {
 	taking   uint64   // the epoch above which one is being taken; 0 if none is
 	newest   uint64   // generation that is known
 	stopping bool
-	ended    error
 	cores    *turns.Group[*Core, Event]
 	turn     Turn
 }
@@ -75,9 +73,6 @@ func (l *Log) Step(now time.Time, events []Event) Turn {
 	l.turn = Turn{Turned: l.turn.Turned[:0]}
 	for _, e := range events {
 		l.handle(e)
-	}
-	if l.ended != nil {
-		return Turn{Ended: l.ended}
 	}
 	l.cores.Turn(now, func(m *turns.Member[*Core, Event], events []Event, _ bool) (rests bool) {
 		return l.step(now, m, events)
@@ -100,8 +95,6 @@ func (l *Log) handle(e Event) {
 		l.add(e)
 	case Removed:
 		l.cores.Remove(e.Partition)
-	case Replaced:
-		l.ended = e.Err
 	case EpochTaken:
 		l.settings.Epoch, l.taking = max(l.settings.Epoch, e.Epoch), 0
 		l.callAll(e)

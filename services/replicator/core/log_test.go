@@ -1,7 +1,6 @@
 package core_test
 
 import (
-	"errors"
 	"runtime"
 	"slices"
 	"testing"
@@ -283,19 +282,6 @@ func TestOneEpochIsTakenForAllPartitions(t *testing.T) {
 	c.beat()
 	if c.log.Stats(number(4)).Leading || !c.log.Stats(number(3)).Leading {
 		t.Errorf("of epochs 10 and 12, the wrong one is surpassed by 11")
-	}
-}
-
-func TestReplacedLogIsSilent(t *testing.T) {
-	c := newComposed(t, 2)
-	c.step(released(0, "a", 1))
-	cause := errors.New("replaced")
-	turn := c.step(c.appended(0), core.Replaced{Err: cause})
-	if !errors.Is(turn.Ended, cause) || len(turn.Send)+len(turn.Turned) != 0 {
-		t.Fatalf("a replaced log has the turn %+v", turn)
-	}
-	if turn = c.step(released(1, "a", 1)); !errors.Is(turn.Ended, cause) || len(turn.Turned) != 0 {
-		t.Fatalf("a replaced log has one more turn %+v", turn)
 	}
 }
 

@@ -26,7 +26,6 @@ type owner struct {
 	save    *core.Save // under way
 	fenced  uint64     // not 0: it waits for an epoch above that
 
-	replaced error
 	scrub    *core.Scrub // the last one that was asked for
 	purge    *core.Purge // the last one that was asked for
 	refusing []string
@@ -66,14 +65,11 @@ func (o *owner) step(events ...core.Event) {
 	}
 	o.ended = o.ended || fx.Stopped
 	silent := len(fx.Send) == 0 && len(fx.Committed) == 0 && fx.Append == nil && fx.Read == nil && !fx.Load && fx.Save == nil
-	if (o.fenced != 0 || fx.TakeEpoch != 0 || fx.Ended != nil) && !silent {
+	if (o.fenced != 0 || fx.TakeEpoch != 0) && !silent {
 		t.Fatalf("%s is fenced and not silent: %+v", o.name, fx)
 	}
 	if fx.TakeEpoch != 0 {
 		o.fenced = fx.TakeEpoch
-	}
-	if fx.Ended != nil {
-		o.replaced = fx.Ended
 	}
 	if fx.Scrub != nil {
 		o.scrub = fx.Scrub

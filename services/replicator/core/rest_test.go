@@ -206,7 +206,7 @@ func kinds(fx *core.Effects) []string {
 	if fx.AskTime {
 		all["ask the time"] = true
 	}
-	if fx.Load || fx.Read != nil || fx.Scrub != nil || fx.Damage != "" || fx.Refusing != "" || fx.TakeEpoch != 0 || fx.Ended != nil {
+	if fx.Load || fx.Read != nil || fx.Scrub != nil || fx.Damage != "" || fx.Refusing != "" || fx.TakeEpoch != 0 {
 		all["recover"] = true
 	}
 	return slices.Sorted(maps.Keys(all))

@@ -95,7 +95,6 @@ type Work struct {
 	Stats Stats
 
 	TakeEpoch uint64 // an epoch above this one is needed
-	Ended     bool   // the core has ended, because it was replaced
 
 	Answers   []Answer
 	Ready     []int                     // partitions whose requests are admitted from now on

@@ -1,7 +1,6 @@
 package world
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -46,11 +45,9 @@ func (w *World) takeEpoch(p *Process, above uint64) (replaced bool) {
 	return false
 }
 
-var errReplaced = errors.New("a younger replicator runs")
-
 // Fenced gives a process that was fenced an epoch above another one, or ends it if a younger owner of
-// its role exists. In production, a replicator also reads the assignment before it claims a log. Here it
-// does not, as if that reading always failed.
+// its role exists. In production, a replicator also waits before it claims a log, until the record of its role says
+// that it owns the log. Here it does not, as if the record could not be read.
 func (w *World) Fenced(p *Process, above uint64) {
 	old := p.Epoch
 	p.fenced--
@@ -64,12 +61,10 @@ func (w *World) Fenced(p *Process, above uint64) {
 		w.Die(p, Replaced)
 	case p.Role == Frontend:
 		w.renew(p, old)
-	case p.Role == Sequencer && replaced:
+	case replaced:
 		w.Die(p, Replaced)
 	case p.Role == Sequencer:
 		w.step(p, sequencer.EpochTaken{Epoch: p.Epoch})
-	case replaced:
-		w.step(p, replicator.Replaced{Err: errReplaced}) // it ends
 	default:
 		w.Say("%s takes the epoch %d", p, p.Epoch)
 		w.step(p, replicator.EpochTaken{Epoch: p.Epoch})

@@ -82,7 +82,6 @@ func (r *ReplicatorCore) step(now time.Time, core *replicator.Log, events []repl
 	for {
 		turn := core.Step(now, events)
 		out.Send = append(out.Send, turn.Send...)
-		out.Ended = out.Ended || turn.Ended != nil
 		takeEpoch = max(takeEpoch, turn.TakeEpoch)
 		if events = r.work(&turn, out); len(events) == 0 {
 			return takeEpoch

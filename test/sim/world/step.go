@@ -38,11 +38,7 @@ func (w *World) step(p *Process, events ...Event) {
 			w.Advance(p, w.Partitions[end.Of], end.State)
 		}
 	}
-	if fx.Ended {
-		w.Die(p, Replaced)
-	} else {
-		w.do(p, fx)
-	}
+	w.do(p, fx)
 	if fx.TakeEpoch != 0 && !p.Dead {
 		p.fenced++
 		w.scheduler.TakeEpoch(p, fx.TakeEpoch)
