@@ -189,13 +189,13 @@ func TestBucketsThatWereLostAreMadeAgainWithTheSameOwners(t *testing.T) {
 		}
 	}
 	// What it asks for is answered by a new record.
-	if err := a.Ask(r.ctx, member.Raise{Log: 0, Above: 77}); err != nil {
+	if err := a.Ask(r.ctx, member.Raise{Log: 0, Above: before.Owned[0].Epoch + 77}); err != nil {
 		t.Fatal(err)
 	}
 	for v := a.View(); v.Record.Version == before.Record.Version; v = <-a.changed {
 	}
 	after := r.await(a, logs)
-	if after.Record.Version <= before.Record.Version || after.Owned[0].Epoch != 78 || after.Owned[1] != before.Owned[1] {
+	if after.Record.Version <= before.Record.Version || after.Owned[0].Epoch != before.Owned[0].Epoch+78 || after.Owned[1] != before.Owned[1] {
 		t.Errorf("%+v, then %+v", before.Record, after.Record)
 	}
 }

@@ -68,7 +68,7 @@ var samples = map[kind]Message{
 	kindProducerFenced: ProducerFenced{samplePartition, 7, 4, protocol.CodeInvalidEpoch, sampleKnown},
 	kindListProducers:  ListProducers{samplePartition, 7, math.MaxUint64, math.MaxInt64, math.MaxInt64, math.MaxUint32},
 	kindProducers: Producers{
-		Partition: samplePartition, Epoch: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
+		Partition: samplePartition, Asker: 7, Request: 9, Total: 10, More: true, Producers: []KnownProducer{sampleKnown, {}},
 	},
 	kindArchive:       Archive{samplePartition, sampleHistory, Position{math.MaxUint64, math.MaxInt64}, protocol.CompressionZstd, true, math.MaxUint64, Retention{math.MaxInt64, math.MinInt64, math.MaxInt64}, Kept{math.MaxInt64, math.MaxInt64}},
 	kindArchived:      Archived{samplePartition, "m/00", sampleHistory, 700, 2, 298, math.MaxUint64, Retention{1, -2, 3}},

@@ -36,6 +36,7 @@ const (
 	replicatorPrefix  = "_laneway.replicator."
 	committedPrefix   = "_laneway.committed."
 	frontendPrefix    = "_laneway.frontend."
+	askerPrefix       = "_laneway.asker."
 	stagerPrefix      = "_laneway.stager."
 	alivePrefix       = "_laneway.alive."
 )
@@ -99,11 +100,16 @@ func MarksStream(log uint16) string { return MarksStreamPrefix + strconv.Itoa(in
 // MarksSubject is the only subject of that stream.
 func MarksSubject(log uint16) string { return marksPrefix + strconv.Itoa(int(log)) }
 
-// FrontendSubject reaches the frontend that owns an epoch. Frontend epochs are
-// unique in a deployment, so the epoch is its address.
-func FrontendSubject(epoch uint64) string {
-	return frontendPrefix + strconv.FormatUint(epoch, 10)
+// FrontendSubject reaches the frontend that owns the partition's log in an epoch.
+func FrontendSubject(p protocol.Partition, epoch uint64) string {
+	return ofLog(frontendPrefix, p) + "." + strconv.FormatUint(epoch, 10)
 }
+
+// FrontendWildcard covers the subjects of an epoch on all logs.
+func FrontendWildcard(epoch uint64) string { return frontendPrefix + "*." + strconv.FormatUint(epoch, 10) }
+
+// AskerSubject reaches a frontend that has asked replicators for something, by a number that it has drawn.
+func AskerSubject(asker uint64) string { return askerPrefix + strconv.FormatUint(asker, 10) }
 
 // StagerSubject reaches one stager, by its name. A frontend uses it to have a batch staged
 // again by another stager than the one that is silent or has refused the batch.

@@ -27,9 +27,11 @@ func TestSubjectsOfAPartition(t *testing.T) {
 		LogName(p):            "0000000000000009-12",
 		LogName(again):        "0000000000000009-12_3",
 
-		FrontendSubject(math.MaxUint64): "_laneway.frontend.18446744073709551615",
-		StagerSubject("x7"):             "_laneway.stager.x7",
-		AliveSubject("x7"):              "_laneway.alive.x7",
+		FrontendSubject(p, math.MaxUint64): "_laneway.frontend.3.18446744073709551615",
+		FrontendWildcard(7):                "_laneway.frontend.*.7",
+		AskerSubject(7):                    "_laneway.asker.7",
+		StagerSubject("x7"):                "_laneway.stager.x7",
+		AliveSubject("x7"):                 "_laneway.alive.x7",
 
 		ParseAliveSubject(AliveSubject("x7")): "x7",
 	} {
@@ -54,7 +56,7 @@ func TestWildcardsCoverTheirSubjects(t *testing.T) {
 		}
 	}
 	for _, subject := range []string{
-		StageSubject, FrontendSubject(1), SequencerSubject(p), ReplicatorSubject(p), CommittedSubject(p), JournalSubject(p.Log),
+		StageSubject, FrontendSubject(p, 1), AskerSubject(1), SequencerSubject(p), ReplicatorSubject(p), CommittedSubject(p), JournalSubject(p.Log),
 		StagerSubject("x7"), AliveSubject("x7"),
 	} {
 		if !strings.HasPrefix(subject, protocol.InternalPrefix) {

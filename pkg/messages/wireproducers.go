@@ -9,7 +9,7 @@ import (
 // repeated until ProducerFenced answers it.
 type FenceProducer struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch, where the answer goes
+	Asker     uint64 // where the answer goes, see AskerSubject
 	Fence     ProducerFence
 	// IfKnown means that no fence is appended if the partition knows neither the producer
 	// nor its name. The answer is then POSITION_EXPIRED.
@@ -20,7 +20,7 @@ type FenceProducer struct {
 // (replicator to frontend).
 type ProducerFenced struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch
+	Asker     uint64 // as in the request
 	Fence     int16  // producer epoch that was asked for
 	Code      protocol.Code
 	Producer  KnownProducer
@@ -29,7 +29,7 @@ type ProducerFenced struct {
 // ListProducers requests the state of producers (frontend to replicator).
 type ListProducers struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch, where the answer goes
+	Asker     uint64 // where the answer goes, see AskerSubject
 	Request   uint64 // names the request in the answer
 	Only      int64  // the only id that is asked for; 0 is all
 	After     int64  // only ids above it
@@ -39,7 +39,7 @@ type ListProducers struct {
 // Producers answers ListProducers (replicator to frontend), in the order of ids.
 type Producers struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch
+	Asker     uint64 // as in the request
 	Request   uint64
 	Total     uint64
 	More      bool
@@ -64,20 +64,20 @@ func (m ListProducers) Of() protocol.Partition { return m.Partition }
 func (m Producers) Of() protocol.Partition { return m.Partition }
 
 func (m FenceProducer) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	encodeFence(e, &m.Fence)
 	e.Bool(m.IfKnown)
 }
 
 func (m ProducerFenced) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	e.Int(int64(m.Fence))
 	e.Uint(uint64(m.Code))
 	encodeKnown(e, &m.Producer)
 }
 
 func (m ListProducers) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	e.Uint(m.Request)
 	e.Int(m.Only)
 	e.Int(m.After)
@@ -85,7 +85,7 @@ func (m ListProducers) encode(e *codec.Encoder) {
 }
 
 func (m Producers) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	e.Uint(m.Request)
 	e.Uint(m.Total)
 	e.Bool(m.More)

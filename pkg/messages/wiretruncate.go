@@ -9,7 +9,7 @@ import (
 // repeated until Truncated answers it.
 type Truncate struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch, where the answer goes
+	Asker     uint64 // where the answer goes, see AskerSubject
 	Request   uint64 // names the request in the answer
 	Before    int64
 }
@@ -18,7 +18,7 @@ type Truncate struct {
 // frontend).
 type Truncated struct {
 	Partition protocol.Partition
-	Epoch     uint64 // frontend epoch
+	Asker     uint64 // as in the request
 	Request   uint64
 	Start     int64 // log start offset
 	Code      protocol.Code
@@ -35,13 +35,13 @@ func (m Truncate) Of() protocol.Partition { return m.Partition }
 func (m Truncated) Of() protocol.Partition { return m.Partition }
 
 func (m Truncate) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	e.Uint(m.Request)
 	e.Int(m.Before)
 }
 
 func (m Truncated) encode(e *codec.Encoder) {
-	e.Uint(m.Epoch)
+	e.Uint(m.Asker)
 	e.Uint(m.Request)
 	e.Int(m.Start)
 	e.Uint(uint64(m.Code))

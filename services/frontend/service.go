@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -82,6 +83,7 @@ type Service struct {
 	stagers   *stagers
 	api       *api.Server
 	producers *producers.API
+	asker     uint64 // drawn by chance: where replicators answer to questions
 	errors    errorCounter
 }
 
@@ -93,7 +95,7 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if config.Times.Deadline > messages.MaxDeadline {
 		return nil, fmt.Errorf("start frontend: a deadline of %s is longer than %s", config.Times.Deadline, messages.MaxDeadline)
 	}
-	s := &Service{Base: service.New(role, config.Config), config: config}
+	s := &Service{Base: service.New(role, config.Config), config: config, asker: rand.Uint64()}
 	if s.requested = s.Wire; config.Requests != config.Conn {
 		s.requested = transport.NewConnection(config.Requests, config.Logger)
 	}
@@ -160,7 +162,7 @@ func (s *Service) build(js jetstream.JetStream, named *producerregistry.Registry
 	s.watch = topicapi.NewWatch(s.registry, log, s.boundSubjects)
 	s.producers = producers.New(producers.Config{
 		Wire: s.Wire, Topics: s.registry, Registry: named,
-		Heartbeat: s.config.Times.Heartbeat, Epoch: s.epoch.Number, Damage: s.damage,
+		Heartbeat: s.config.Times.Heartbeat, Asker: s.asker, Damage: s.damage,
 	})
 }
 
@@ -187,8 +189,10 @@ func (s *Service) warnInline() {
 
 // run starts to receive.
 func (s *Service) run(ctx context.Context, js jetstream.JetStream) error {
-	if err := s.subscribe(ctx, messages.CommittedWildcard); err != nil {
-		return err
+	for _, subject := range []string{messages.CommittedWildcard, messages.AskerSubject(s.asker)} {
+		if err := s.subscribe(ctx, subject); err != nil {
+			return err
+		}
 	}
 	s.warnInline()
 	s.Go(s.probes.run)

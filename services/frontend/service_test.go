@@ -103,7 +103,7 @@ func (r *rig) answerAsReplicator(m *nats.Msg) {
 func (r *rig) sequence(m messages.Message) {
 	switch m := m.(type) {
 	case messages.Announce:
-		r.send(messages.FrontendSubject(m.Epoch), messages.Announced(m))
+		r.send(messages.FrontendSubject(m.Partition, m.Epoch), messages.Announced(m))
 	case messages.Advance:
 		missing := messages.Missing{Partition: m.Partition, Epoch: m.Epoch}
 		for _, l := range m.Lanes {
@@ -111,7 +111,7 @@ func (r *rig) sequence(m messages.Message) {
 				missing.Lanes = append(missing.Lanes, messages.LaneNumbers{Lane: l.Lane, Numbers: []uint64{l.Floor}})
 			}
 		}
-		r.send(messages.FrontendSubject(m.Epoch), missing)
+		r.send(messages.FrontendSubject(m.Partition, m.Epoch), missing)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestDamageOfAPartitionIsShown(t *testing.T) {
 	var created protocol.TopicResponse
 	r.request(protocol.TopicAPI+"create", `{"name":"orders"}`, &created)
 	id := created.Topic.Partition(0)
-	r.send(messages.FrontendSubject(r.service.epoch.Number()), messages.ReadOnly{Partition: id, Damage: "entry 7 is lost"})
+	r.send(messages.FrontendSubject(id, r.service.epoch.Number()), messages.ReadOnly{Partition: id, Damage: "entry 7 is lost"})
 	r.eventually("damage", func() bool { return r.service.damage()[id].Damage == "entry 7 is lost" })
 }
 

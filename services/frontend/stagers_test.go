@@ -111,7 +111,7 @@ func TestSilentBatchIsStagedByAnotherStager(t *testing.T) {
 	r.must(err)
 	held := messages.Held{Ticket: messages.Ticket{Lane: <-lane, Number: 1}, Attempt: 1}
 	freeze := repeat(t, func() {
-		r.send(messages.FrontendSubject(epoch), messages.Holding{Partition: id, Epoch: epoch, Stager: "x", Held: []messages.Held{held}})
+		r.send(messages.FrontendSubject(id, epoch), messages.Holding{Partition: id, Epoch: epoch, Stager: "x", Held: []messages.Held{held}})
 	})
 	select {
 	case <-byName:

@@ -74,7 +74,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.id = topic.Partition(0)
-	for _, subject := range []string{messages.FrontendSubject(1), messages.CommittedSubject(r.id)} {
+	for _, subject := range []string{messages.FrontendSubject(r.id, 1), messages.CommittedSubject(r.id)} {
 		if _, err := r.conn.Subscribe(subject, r.receive); err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	w.topic, err = w.registry.Create(t.Context(), protocol.TopicConfig{Name: "orders", Partitions: 16})
 	w.must(err)
 	w.peer = transport.NewConnection(conn, zap.NewNop())
-	for _, subject := range []string{"_laneway.replicator.>", "_laneway.frontend.*"} {
+	for _, subject := range []string{"_laneway.replicator.>", "_laneway.frontend.>"} {
 		_, err := w.peer.Subscribe(subject, "", func(m messages.Message) { w.sent <- m })
 		w.must(err)
 	}

@@ -53,7 +53,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = w.telemetry.Shutdown(context.Background()) })
 	w.peer = transport.NewConnection(w.connect(), zap.NewNop())
-	for _, subject := range []string{messages.SequencerWildcard, "_laneway.frontend.*"} {
+	for _, subject := range []string{messages.SequencerWildcard, "_laneway.frontend.>"} {
 		if _, err := w.peer.Subscribe(subject, "", w.receive); err != nil {
 			t.Fatal(err)
 		}

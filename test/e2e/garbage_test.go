@@ -39,7 +39,7 @@ func TestGarbageOnAnySubjectDisturbsNobody(t *testing.T) {
 		p := f.partition
 		subjects := []string{
 			messages.StageSubject, messages.SequencerSubject(p), messages.ReplicatorSubject(p), messages.CommittedSubject(p),
-			messages.FrontendSubject(1), messages.FrontendSubject(2), p.FetchSubject(),
+			messages.FrontendSubject(p, 1), messages.FrontendSubject(p, 2), messages.AskerSubject(1), p.FetchSubject(),
 			protocol.TopicAPI + "create", protocol.TopicAPI + "info", protocol.TopicAPI + "delete", protocol.TopicAPI + "list",
 		}
 		f.underLoad(ctx, t, func() map[string][]load.Batch {

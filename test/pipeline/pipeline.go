@@ -6,7 +6,6 @@ package pipeline
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"laneway.dev/pkg/messages"
@@ -212,7 +211,7 @@ func (p *Pipeline) deliver(subject string, m messages.Message) {
 			return
 		}
 		p.stepFrontend(frontend.CommittedEntry{Partition: partition, Entry: entry})
-	case strings.HasPrefix(subject, messages.FrontendSubject(frontendEpoch)):
+	case subject == messages.FrontendSubject(partition, frontendEpoch):
 		p.stepFrontend(m)
 	default:
 		p.fault("no subscriber for %s", subject)

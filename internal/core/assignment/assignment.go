@@ -28,7 +28,7 @@ type Record struct {
 type Log struct {
 	Owner string // empty if the log had none yet
 	// Epoch is that in which the owner got the log. It rises whenever the owner changes, and whenever an
-	// owner asks for a higher one.
+	// owner asks for a higher one, to the time of day in Unix seconds at least.
 	Epoch uint64
 	// Next is who gets the log once it is ready and the owner gives it away; empty if no hand-over is
 	// under way.

@@ -400,3 +400,19 @@ func (h *chance) calm() {
 		h.Errorf("seed %d: %d logs moved, %d would do: %v, then %v", h.seed, got, fewest, before, has)
 	}
 }
+
+func TestEpochsThatChangeAreNotBelowTheTimeOfDay(t *testing.T) {
+	before := assignment.Record{Logs: []assignment.Log{{Owner: "a", Epoch: 7}, {Owner: "a", Epoch: 8}, {Owner: "a", Epoch: 200}}}
+	next := before.GivenUp(0).Raised(1, 8).Raised(2, 8)
+	next.Logs = append(next.Logs, assignment.Log{Owner: "a", Epoch: 1})
+	var got []uint64
+	for _, l := range next.NotBelow(100, before).Logs {
+		got = append(got, l.Epoch)
+	}
+	if want := []uint64{7, 100, 201, 100}; !slices.Equal(got, want) {
+		t.Errorf("the epochs are %d, want %d", got, want)
+	}
+	if next.Logs[1].Epoch != 9 {
+		t.Error("the record itself was changed")
+	}
+}

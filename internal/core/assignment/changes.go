@@ -33,6 +33,19 @@ func (r Record) Able(log int, instance string) Record {
 	})
 }
 
+// NotBelow returns the record with each epoch that differs from that of another record, which it is to replace, not below
+// an epoch. So epochs that follow the time of day are never given twice, even if the record was lost, or restored
+// from a copy, while there was no member.
+func (r Record) NotBelow(least uint64, other Record) Record {
+	r.Logs = slices.Clone(r.Logs)
+	for n := range r.Logs {
+		if n >= len(other.Logs) || r.Logs[n].Epoch != other.Logs[n].Epoch {
+			r.Logs[n].Epoch = max(r.Logs[n].Epoch, least)
+		}
+	}
+	return r
+}
+
 // GivenUp returns the record after the owner of a log has said that it cannot work on it.
 func (r Record) GivenUp(log int) Record {
 	return r.with(log, func(l *Log) {

@@ -26,6 +26,7 @@ func (c *Core) decide(found Looked) {
 		differs = !c.confirmed
 	}
 	if differs {
+		next = next.NotBelow(uint64(max(0, c.now.Wall.Unix())), c.record)
 		next.Version, next.By = c.record.Version+1, c.settings.Instance
 		c.writing = &Write{Record: next, Expect: found.Revision}
 		c.fx.Write = c.writing

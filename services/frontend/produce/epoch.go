@@ -52,7 +52,7 @@ func (e *Epoch) Claim(ctx context.Context) error {
 		return err
 	}
 	// The subscription comes first, because answers to the first Announce go to this subject.
-	if err := e.config.Subscribe(ctx, messages.FrontendSubject(holder.Epoch())); err != nil {
+	if err := e.config.Subscribe(ctx, messages.FrontendWildcard(holder.Epoch())); err != nil {
 		if ctx.Err() == nil {
 			e.config.Ending.Fail(err)
 		}
@@ -122,7 +122,7 @@ func (e *Epoch) raise(ctx context.Context, above uint64) (uint64, error) {
 		return next, err
 	}
 	e.config.Logger.Warn("a log or another service has seen a higher frontend epoch; took one above it", zap.Uint64("epoch", next))
-	if err := e.config.Subscribe(ctx, messages.FrontendSubject(next)); err != nil {
+	if err := e.config.Subscribe(ctx, messages.FrontendWildcard(next)); err != nil {
 		return 0, err
 	}
 	e.subscribed = next

@@ -47,7 +47,7 @@ func TestFencedPartitionsShareNewEpoch(t *testing.T) {
 			t.Fatalf("epoch %d, %v", next, err)
 		}
 	}
-	if len(*subjects) != 2 || (*subjects)[1] != messages.FrontendSubject(e.Number()) {
+	if len(*subjects) != 2 || (*subjects)[1] != messages.FrontendWildcard(e.Number()) {
 		t.Errorf("subscribed to %v", *subjects)
 	}
 }
@@ -62,7 +62,7 @@ func TestFailedEpochSubscriptionIsRetried(t *testing.T) {
 	}
 	failure = nil
 	next, err := e.raise(t.Context(), above)
-	if err != nil || len(*subjects) != 2 || (*subjects)[1] != messages.FrontendSubject(next) {
+	if err != nil || len(*subjects) != 2 || (*subjects)[1] != messages.FrontendWildcard(next) {
 		t.Fatalf("epoch %d, %v, subscribed to %v", next, err, *subjects)
 	}
 }

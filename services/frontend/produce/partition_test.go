@@ -51,14 +51,14 @@ func TestFencedFrontendAnswersItsTicketsAndContinues(t *testing.T) {
 	r := start(t, Limits{})
 	r.produce("old")
 	old, _ := r.staged()
-	r.send(messages.FrontendSubject(old), messages.Fenced{Partition: r.id, Epoch: old + 100})
+	r.send(messages.FrontendSubject(r.id, old), messages.Fenced{Partition: r.id, Epoch: old + 100})
 	r.wantError("old", protocol.CodeOutcomeUnknown)
 	r.produce("new")
 	epoch, batch := r.staged()
 	if epoch <= old+100 || epoch != r.service.config.Epoch.Number() {
 		t.Fatalf("epoch %d after a fence by %d", epoch, old+100)
 	}
-	r.send(messages.FrontendSubject(epoch), messages.Outcomes{Partition: r.id, Epoch: epoch, Outcomes: []messages.Outcome{
+	r.send(messages.FrontendSubject(r.id, epoch), messages.Outcomes{Partition: r.id, Epoch: epoch, Outcomes: []messages.Outcome{
 		{Ticket: messages.Ticket{Lane: batch.Lane, Number: batch.Number}, Code: protocol.CodeFailed},
 	}})
 	r.wantError("new", protocol.CodeFailed) // it came to the subject of the new epoch
@@ -70,7 +70,7 @@ func TestReplacedFrontendEndsInSilence(t *testing.T) {
 	epoch, _ := r.staged()
 	younger, err := ownership.Hold(t.Context(), r.js, "frontend")
 	r.must(err)
-	r.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: r.id, Epoch: younger.Epoch()})
+	r.send(messages.FrontendSubject(r.id, epoch), messages.Fenced{Partition: r.id, Epoch: younger.Epoch()})
 	receive(t, r.actor.log.Ended())
 	if err := r.ending.Err(); !errors.Is(err, ownership.ErrReplaced) {
 		t.Errorf("the frontend ended with %v", err)

@@ -145,7 +145,7 @@ func (r *rig) subscribe(_ context.Context, subject string) error {
 // announced confirms an epoch, as a sequencer does.
 func (r *rig) announced(m messages.Message) {
 	if a, is := m.(messages.Announce); is {
-		r.send(messages.FrontendSubject(a.Epoch), messages.Announced{Partition: r.id, Epoch: a.Epoch})
+		r.send(messages.FrontendSubject(r.id, a.Epoch), messages.Announced{Partition: r.id, Epoch: a.Epoch})
 	}
 }
 

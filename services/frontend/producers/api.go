@@ -27,7 +27,7 @@ type Config struct {
 	Topics    *topics.Registry
 	Registry  *producerregistry.Registry
 	Heartbeat time.Duration                                   // an unanswered question is repeated after it
-	Epoch     func() uint64                                   // frontend epoch; replicators answer to its subject
+	Asker     uint64                                          // drawn by chance; replicators answer to its subject
 	Damage    func() map[protocol.Partition]messages.ReadOnly // of the read-only partitions
 }
 

@@ -57,7 +57,7 @@ func start(t *testing.T) *rig {
 	r.must(err)
 	r.api = New(Config{
 		Wire: r.wire, Topics: registry, Registry: named, Heartbeat: heartbeat,
-		Epoch: func() uint64 { return 5 }, Damage: r.damaged,
+		Asker: 5, Damage: r.damaged,
 	})
 	for n := range r.topic.Partitions {
 		_, err = r.wire.Subscribe(messages.ReplicatorSubject(r.topic.Partition(n)), "", r.question)
@@ -111,12 +111,12 @@ func (r *rig) distinct() (asked []messages.Message) {
 func answerTo(question messages.Message, code protocol.Code) messages.Message {
 	switch q := question.(type) {
 	case messages.FenceProducer:
-		m := messages.ProducerFenced{Partition: q.Partition, Epoch: q.Epoch, Fence: q.Fence.ProducerEpoch, Code: code}
+		m := messages.ProducerFenced{Partition: q.Partition, Asker: q.Asker, Fence: q.Fence.ProducerEpoch, Code: code}
 		m.Producer.ProducerFence = q.Fence
 		m.Producer.HasLast, m.Producer.Last = true, 10*(q.Partition.Number+1)
 		return m
 	case messages.ListProducers:
-		m := messages.Producers{Partition: q.Partition, Epoch: q.Epoch, Request: q.Request, Total: 1}
+		m := messages.Producers{Partition: q.Partition, Asker: q.Asker, Request: q.Request, Total: 1}
 		k := messages.KnownProducer{HasLast: true, Last: 10, Age: 7}
 		k.ProducerFence = messages.ProducerFence{ProducerID: 3, ProducerEpoch: 1, Name: "feed"}
 		m.Producers = append(m.Producers, k)
@@ -171,7 +171,7 @@ func TestInitFencesEveryPartition(t *testing.T) {
 		t.Fatalf("answer %+v, %v", first, err)
 	}
 	for _, q := range r.questions() {
-		if f := q.(messages.FenceProducer); f.IfKnown || f.Epoch != 5 || f.Fence.Name != "feed" {
+		if f := q.(messages.FenceProducer); f.IfKnown || f.Asker != 5 || f.Fence.Name != "feed" {
 			t.Errorf("asked %+v", f)
 		}
 	}

@@ -30,7 +30,7 @@ func (a *API) initProducer(ctx context.Context, data []byte) (any, error) {
 		return nil, err
 	}
 	result := a.initNamed(ctx, producerinit.Request{
-		Name: request.Name, Instance: request.Instance, Topics: topics, Epoch: a.config.Epoch(), Heartbeat: a.config.Heartbeat,
+		Name: request.Name, Instance: request.Instance, Topics: topics, Asker: a.config.Asker, Heartbeat: a.config.Heartbeat,
 	})
 	return result.Response, result.Err
 }

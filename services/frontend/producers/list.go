@@ -86,7 +86,7 @@ func (a *API) producerInfo(ctx context.Context, data []byte) (any, error) {
 
 // askProducers asks the replicator of a partition for producers.
 func (a *API) askProducers(ctx context.Context, question messages.ListProducers) (messages.Producers, error) {
-	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
+	question.Asker, question.Request = a.config.Asker, a.questions.Add(1)
 	return answerOf(ctx, a, question, func(m messages.Producers) bool { return m.Request == question.Request })
 }
 

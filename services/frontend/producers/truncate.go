@@ -35,7 +35,7 @@ func (a *API) truncate(ctx context.Context, data []byte) (any, error) {
 
 // askTruncate asks the replicator of a partition to drop records.
 func (a *API) askTruncate(ctx context.Context, question messages.Truncate) (messages.Truncated, error) {
-	question.Epoch, question.Request = a.config.Epoch(), a.questions.Add(1)
+	question.Asker, question.Request = a.config.Asker, a.questions.Add(1)
 	answer, err := answerOf(ctx, a, question, func(m messages.Truncated) bool { return m.Request == question.Request })
 	if errors.Is(err, protocol.NewError(protocol.CodeUnavailable, "")) {
 		err = protocol.Errorf(protocol.CodeUnavailable, "partition %s: the records below offset %d are not dropped yet; are a replicator and an archiver running? "+

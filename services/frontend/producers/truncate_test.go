@@ -29,15 +29,15 @@ func TestTruncationIsRepeatedUntilItIsAnswered(t *testing.T) {
 		case 1:
 			return nil
 		case 2:
-			return messages.Truncated{Partition: m.Partition, Epoch: m.Epoch, Request: m.Request + 1, Start: 3}
+			return messages.Truncated{Partition: m.Partition, Asker: m.Asker, Request: m.Request + 1, Start: 3}
 		}
-		return messages.Truncated{Partition: m.Partition, Epoch: m.Epoch, Request: m.Request, Start: 8}
+		return messages.Truncated{Partition: m.Partition, Asker: m.Asker, Request: m.Request, Start: 8}
 	}
 	if got := r.truncate(protocol.TopicTruncateRequest{Name: "orders", Partition: 1, Before: 7}); got.Error != nil || got.StartOffset != 8 || got.Partition != 1 {
 		t.Errorf("the answer is %+v", got)
 	}
 	q := r.questions()
-	if m := q[0].(messages.Truncate); len(q) < 3 || q[1] != q[0] || m.Partition != r.topic.Partition(1) || m.Epoch != 5 || m.Before != 7 {
+	if m := q[0].(messages.Truncate); len(q) < 3 || q[1] != q[0] || m.Partition != r.topic.Partition(1) || m.Asker != 5 || m.Before != 7 {
 		t.Errorf("asked %+v", q)
 	}
 }
@@ -46,7 +46,7 @@ func TestRefusedTruncationIsAnError(t *testing.T) {
 	r := start(t)
 	r.answer = func(_ int, q messages.Message) messages.Message {
 		m := q.(messages.Truncate)
-		return messages.Truncated{Partition: m.Partition, Epoch: m.Epoch, Request: m.Request, Code: protocol.CodeInvalidRequest, Detail: "why"}
+		return messages.Truncated{Partition: m.Partition, Asker: m.Asker, Request: m.Request, Code: protocol.CodeInvalidRequest, Detail: "why"}
 	}
 	for name, c := range map[string]struct {
 		body any

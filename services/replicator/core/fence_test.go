@@ -13,7 +13,7 @@ import (
 // fence asks for the fence of a producer.
 func fence(id int64, epoch int16) messages.FenceProducer {
 	return messages.FenceProducer{
-		Partition: orders, Epoch: 1,
+		Partition: orders, Asker: 1,
 		Fence: messages.ProducerFence{ProducerID: id, ProducerEpoch: epoch, Name: nameOf(id)},
 	}
 }
@@ -24,7 +24,7 @@ func nameOf(id int64) string { return fmt.Sprint("feed-", id) }
 // expectFenced takes what was sent, in which one fence is answered.
 func (o *owner) expectFenced(want messages.ProducerFenced) {
 	o.w.t.Helper()
-	want.Partition, want.Epoch, want.Producer.Name = orders, 1, nameOf(want.Producer.ProducerID)
+	want.Partition, want.Asker, want.Producer.Name = orders, 1, nameOf(want.Producer.ProducerID)
 	if got := sentOf[messages.ProducerFenced](o); len(got) != 1 || got[0] != want {
 		o.w.t.Fatalf("%s answers %+v\nwant %+v", o.name, got, want)
 	}
@@ -262,7 +262,7 @@ func TestNameHistorySurvivesTakeover(t *testing.T) {
 	other := fence(8, 0)
 	other.Fence.Name = nameOf(7)
 	want := fencedAt(8, 0, 0)
-	want.Partition, want.Epoch, want.Producer.Name = orders, 1, nameOf(7)
+	want.Partition, want.Asker, want.Producer.Name = orders, 1, nameOf(7)
 	ask := func(o *owner) {
 		o.step(other)
 		o.settle()

@@ -182,13 +182,13 @@ func (o *owner) checkSubject(e messages.Envelope) {
 	want := ""
 	switch m := e.Message.(type) {
 	case messages.Outcomes:
-		want = messages.FrontendSubject(m.Epoch)
+		want = messages.FrontendSubject(orders, m.Epoch)
 	case messages.ProducerFenced:
-		want = messages.FrontendSubject(m.Epoch)
+		want = messages.AskerSubject(m.Asker)
 	case messages.Producers:
-		want = messages.FrontendSubject(m.Epoch)
+		want = messages.AskerSubject(m.Asker)
 	case messages.Truncated:
-		want = messages.FrontendSubject(m.Epoch)
+		want = messages.AskerSubject(m.Asker)
 	case messages.Committed, messages.ReadOnly, messages.Congested:
 		want = messages.CommittedSubject(orders)
 	case messages.Archive:
@@ -197,7 +197,7 @@ func (o *owner) checkSubject(e messages.Envelope) {
 		want = messages.SequencerSubject(orders)
 	case messages.Fenced:
 		want = messages.SequencerSubject(orders)
-		if strings.HasPrefix(e.Subject, strings.TrimSuffix(messages.FrontendSubject(0), "0")) {
+		if strings.HasPrefix(e.Subject, strings.TrimSuffix(messages.FrontendSubject(orders, 0), "0")) {
 			want = e.Subject // of an epoch that the message does not name
 		}
 	}

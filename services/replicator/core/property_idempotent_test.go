@@ -95,7 +95,7 @@ func (i *idempotent) reinit(p *path) {
 
 func (i *idempotent) askForFence(p *path) {
 	p.network = append(p.network, messages.FenceProducer{
-		Partition: orders, Epoch: p.frontend,
+		Partition: orders, Asker: p.frontend,
 		Fence: messages.ProducerFence{ProducerID: i.id, ProducerEpoch: i.fencing, Name: i.lane()},
 	})
 }

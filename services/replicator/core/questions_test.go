@@ -9,7 +9,7 @@ import (
 
 // listing is a question for the producers of the orders.
 func listing(request uint64) messages.ListProducers {
-	return messages.ListProducers{Partition: orders, Epoch: 1, Request: request, Limit: 10}
+	return messages.ListProducers{Partition: orders, Asker: 1, Request: request, Limit: 10}
 }
 
 // told returns the requests that were answered since the last take.

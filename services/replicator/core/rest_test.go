@@ -149,9 +149,9 @@ func (r *resting) act() {
 	case 7:
 		r.step(core.Retention{Age: time.Duration(rapid.IntRange(0, 3).Draw(r.t, "age")) * time.Minute})
 	case 8:
-		r.step(messages.Truncate{Partition: orders, Epoch: 1, Request: 1, Before: r.core.Stats().NextOffset})
+		r.step(messages.Truncate{Partition: orders, Asker: 1, Request: 1, Before: r.core.Stats().NextOffset})
 	case 9:
-		r.step(messages.ListProducers{Partition: orders, Epoch: 1, Request: 1, Limit: 10}, core.ArchiverStarted{})
+		r.step(messages.ListProducers{Partition: orders, Asker: 1, Request: 1, Limit: 10}, core.ArchiverStarted{})
 	}
 }
 
@@ -302,12 +302,12 @@ func TestCoreDoesNotRestWhileSomethingIsToBeSent(t *testing.T) {
 	rests(false, "before the mark is exact")
 	idle()
 	rests(true, "once the mark is exact")
-	list := messages.ListProducers{Partition: orders, Epoch: 1, Request: 1, Limit: 1}
+	list := messages.ListProducers{Partition: orders, Asker: 1, Request: 1, Limit: 1}
 	o.step(list)
 	rests(true, "once a question is answered")
 	idle()
 	list.Request++
-	o.step(list, messages.ListProducers{Partition: orders, Epoch: 1, Request: 7, Limit: 1})
+	o.step(list, messages.ListProducers{Partition: orders, Asker: 1, Request: 7, Limit: 1})
 	rests(false, "while a question waits")
 	o.step()
 	for n := uint64(2); n <= 8; n++ {

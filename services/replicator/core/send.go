@@ -24,7 +24,7 @@ func (c *Core) flush() {
 	c.fx.Send = append(c.fx.Send, fx.Send...)
 	for _, o := range fx.Outcomes {
 		for part := range slices.Chunk(o.Outcomes, itemsPerMessage) {
-			c.send(messages.FrontendSubject(o.Epoch), messages.Outcomes{Partition: c.id, Epoch: o.Epoch, Outcomes: part})
+			c.send(messages.FrontendSubject(c.id, o.Epoch), messages.Outcomes{Partition: c.id, Epoch: o.Epoch, Outcomes: part})
 		}
 	}
 	if c.staleSequencer {
@@ -32,7 +32,7 @@ func (c *Core) flush() {
 		c.staleSequencer = false
 	}
 	for _, epoch := range ordered.Keys(c.staleFrontends) {
-		c.send(messages.FrontendSubject(epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
+		c.send(messages.FrontendSubject(c.id, epoch), messages.Fenced{Partition: c.id, Epoch: c.epochs.Frontend})
 	}
 	clear(c.staleFrontends)
 	for _, o := range fx.Outdated {

@@ -210,7 +210,7 @@ func TestProducersAreListedInTheOrderOfTheirIDs(t *testing.T) {
 	o.commit(of(9, 1, 0), of(7, 1, 0), of(8, 1, 0))
 	o.step(release(of(6, 1, 0))) // in flight: not yet
 	o.take()
-	o.step(messages.ListProducers{Partition: orders, Epoch: 1, Request: 5, After: 7, Limit: 1})
+	o.step(messages.ListProducers{Partition: orders, Asker: 1, Request: 5, After: 7, Limit: 1})
 	got := sentOf[messages.Producers](o)
 	if len(got) != 1 || got[0].Request != 5 || !got[0].More || len(got[0].Producers) != 1 || got[0].Producers[0].ProducerID != 8 {
 		t.Errorf("listed %+v", got)

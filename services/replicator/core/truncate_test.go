@@ -12,12 +12,12 @@ import (
 // truncate asks the owner to drop what is below an offset, and returns its answer; nil if it is silent.
 func (o *owner) truncate(before int64) *messages.Truncated {
 	o.w.t.Helper()
-	o.step(messages.Truncate{Partition: orders, Epoch: 1, Request: 9, Before: before})
+	o.step(messages.Truncate{Partition: orders, Asker: 1, Request: 9, Before: before})
 	all := sentOf[messages.Truncated](o)
 	if len(all) == 0 {
 		return nil
 	}
-	if a := all[0]; len(all) > 1 || a.Partition != orders || a.Epoch != 1 || a.Request != 9 {
+	if a := all[0]; len(all) > 1 || a.Partition != orders || a.Asker != 1 || a.Request != 9 {
 		o.w.t.Fatalf("the answers are %+v", all)
 	}
 	return &all[0]
@@ -28,7 +28,7 @@ func TestTruncationArchivesWhatItDrops(t *testing.T) {
 	o.commit(batch("b", 1), batch("b", 2))
 	o.expectNoJob("before the truncation")
 	before := w.end() - 1
-	o.step(messages.Truncate{Partition: orders, Epoch: 1, Request: 1, Before: before})
+	o.step(messages.Truncate{Partition: orders, Asker: 1, Request: 1, Before: before})
 	j := o.job()
 	if j.To.Offset < before || j.Retain != (messages.Retention{Before: before}) {
 		t.Fatalf("the job is %+v", j)
@@ -75,7 +75,7 @@ func TestTruncationWaitsForTheOpenJob(t *testing.T) {
 
 func TestArchivedRecordsAreTruncatedWithoutNewOnes(t *testing.T) {
 	w, o := retaining(t, core.Retention{})
-	o.step(messages.Truncate{Partition: orders, Epoch: 1, Request: 1, Before: w.end()})
+	o.step(messages.Truncate{Partition: orders, Asker: 1, Request: 1, Before: w.end()})
 	if j := o.job(); j.To != j.Base.End || j.Retain.Before != w.end() {
 		t.Errorf("the job is %+v", j)
 	}

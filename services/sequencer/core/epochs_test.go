@@ -18,7 +18,7 @@ func TestAnnounceIsAnsweredEveryTime(t *testing.T) {
 	r := newRig(t)
 	for range 2 {
 		got := r.step(announce(frontend))
-		want(t, "sent", sent{{Subject: messages.FrontendSubject(frontend), Message: announced(frontend)[0]}}, got)
+		want(t, "sent", sent{{Subject: messages.FrontendSubject(partition0, frontend), Message: announced(frontend)[0]}}, got)
 	}
 }
 
@@ -31,7 +31,7 @@ func TestOlderFrontendIsFencedByWhateverItSends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.step(announce(frontend))
-			want(t, "sent", r.step(m, m), sent{{Subject: messages.FrontendSubject(frontend - 1), Message: fenced(frontend)[0]}})
+			want(t, "sent", r.step(m, m), sent{{Subject: messages.FrontendSubject(partition0, frontend - 1), Message: fenced(frontend)[0]}})
 		})
 	}
 }

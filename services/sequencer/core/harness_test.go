@@ -93,7 +93,7 @@ func (s sent) messages(subject string) []messages.Message {
 
 // toFrontend returns the messages sent to the frontend of an epoch.
 func (s sent) toFrontend(epoch uint64) []messages.Message {
-	return s.messages(messages.FrontendSubject(epoch))
+	return s.messages(messages.FrontendSubject(partition0, epoch))
 }
 
 func want[T any](t *testing.T, what string, got, expected T) {

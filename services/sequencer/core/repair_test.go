@@ -37,7 +37,7 @@ func TestHeartbeatReportsMissingTickets(t *testing.T) {
 	for range 5 {
 		r.wait(heartbeat)
 		got := r.step(advance(progress("a", 1, 4)))
-		want(t, "sent", got, sent{{Subject: messages.FrontendSubject(frontend), Message: missing("a", 1, 3, 4)[0]}})
+		want(t, "sent", got, sent{{Subject: messages.FrontendSubject(partition0, frontend), Message: missing("a", 1, 3, 4)[0]}})
 	}
 	want(t, "released", r.step(staged(batch("a", 1, 1))).releases(), []string{"a:1", "a:2"})
 }

@@ -67,5 +67,5 @@ func (c *Core) sendMissing(lanes []messages.LaneNumbers) {
 }
 
 func (c *Core) toFrontend(epoch uint64, m messages.Message) {
-	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: messages.FrontendSubject(epoch), Message: m})
+	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: messages.FrontendSubject(c.partition, epoch), Message: m})
 }

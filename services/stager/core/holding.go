@@ -53,7 +53,7 @@ func (c *Core) report(now time.Time) {
 	}
 	c.holding.flush(func(to sender, held []messages.Held) {
 		c.fx.Send = append(c.fx.Send, messages.Envelope{
-			Subject: messages.FrontendSubject(to.epoch),
+			Subject: messages.FrontendSubject(to.partition, to.epoch),
 			Message: messages.Holding{Partition: to.partition, Epoch: to.epoch, Stager: c.settings.Name, Held: held},
 		})
 	})

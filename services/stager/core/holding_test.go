@@ -23,7 +23,7 @@ func reported(t *testing.T, fx Effects) (held []string) {
 		if !is {
 			continue
 		}
-		if want := messages.FrontendSubject(m.Epoch); e.Subject != want || m.Stager != "x7" {
+		if want := messages.FrontendSubject(m.Partition, m.Epoch); e.Subject != want || m.Stager != "x7" {
 			t.Errorf("a report of %q for epoch %d goes to %s, want one of x7 to %s", m.Stager, m.Epoch, e.Subject, want)
 		}
 		for _, h := range m.Held {

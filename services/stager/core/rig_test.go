@@ -109,7 +109,7 @@ func refusals(t *testing.T, fx Effects) []messages.Refusal {
 	var all []messages.Refusal
 	for _, e := range fx.Send {
 		if m, ok := e.Message.(messages.Refused); ok {
-			if want := messages.FrontendSubject(m.Epoch); e.Subject != want {
+			if want := messages.FrontendSubject(m.Partition, m.Epoch); e.Subject != want {
 				t.Errorf("refusals of epoch %d go to %s, want %s", m.Epoch, e.Subject, want)
 			}
 			all = append(all, m.Refusals...)

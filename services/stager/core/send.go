@@ -39,7 +39,7 @@ func (c *Core) flush() {
 
 func (s Settings) refusedEnvelope(to sender, refusals []messages.Refusal) messages.Envelope {
 	return messages.Envelope{
-		Subject: messages.FrontendSubject(to.epoch),
+		Subject: messages.FrontendSubject(to.partition, to.epoch),
 		Message: messages.Refused{Partition: to.partition, Epoch: to.epoch, Stager: s.Name, Refusals: refusals},
 	}
 }

@@ -83,9 +83,9 @@ func archive(m messages.Message) string {
 	case messages.ArchiveFailed:
 		return fmt.Sprintf("ArchiveFailed: entries after %s: %s", manifest(m.Base), m.Reason)
 	case messages.Truncate:
-		return of("Truncate", m.Epoch) + fmt.Sprintf("request %d, before offset %d", m.Request, m.Before)
+		return asked("Truncate", m.Asker) + fmt.Sprintf("request %d, before offset %d", m.Request, m.Before)
 	case messages.Truncated:
-		text := of("Truncated", m.Epoch) + fmt.Sprintf("request %d, the log starts at offset %d", m.Request, m.Start)
+		text := asked("Truncated", m.Asker) + fmt.Sprintf("request %d, the log starts at offset %d", m.Request, m.Start)
 		if m.Code != protocol.CodeOK {
 			text += ": " + failure(m.Code, m.Detail)
 		}
@@ -94,6 +94,9 @@ func archive(m messages.Message) string {
 		return producers(m)
 	}
 }
+
+// asked begins what is said of a question of a frontend, or of its answer.
+func asked(name string, asker uint64) string { return fmt.Sprintf("%s, asker %d: ", name, asker) }
 
 func manifest(key string) string {
 	if key == "" {
@@ -106,21 +109,21 @@ func manifest(key string) string {
 func producers(m messages.Message) string {
 	switch m := m.(type) {
 	case messages.FenceProducer:
-		text := of("FenceProducer", m.Epoch) + fence(m.Fence)
+		text := asked("FenceProducer", m.Asker) + fence(m.Fence)
 		if m.IfKnown {
 			text += ", if it is known"
 		}
 		return text
 	case messages.ProducerFenced:
-		text := of("ProducerFenced", m.Epoch) + fmt.Sprintf("epoch %d was asked for; %s", m.Fence, known(m.Producer))
+		text := asked("ProducerFenced", m.Asker) + fmt.Sprintf("epoch %d was asked for; %s", m.Fence, known(m.Producer))
 		if m.Code != protocol.CodeOK {
 			text += ": " + Code(m.Code)
 		}
 		return text
 	case messages.ListProducers:
-		return of("ListProducers", m.Epoch) + fmt.Sprintf("request %d", m.Request)
+		return asked("ListProducers", m.Asker) + fmt.Sprintf("request %d", m.Request)
 	case messages.Producers:
-		return of("Producers", m.Epoch) + fmt.Sprintf("request %d: %s", m.Request, join(m.Producers, known))
+		return asked("Producers", m.Asker) + fmt.Sprintf("request %d: %s", m.Request, join(m.Producers, known))
 	default:
 		return fmt.Sprintf("%T", m)
 	}

@@ -74,20 +74,20 @@ func TestMessagesAreSaidInWords(t *testing.T) {
 			"Archived: manifest m/2 goes up to entry 12, after manifest m/1; records: 5, damaged: 2, missing: 1",
 		},
 		{messages.ArchiveFailed{Base: "", Reason: "why"}, "ArchiveFailed: entries after no manifest: why"},
-		{messages.Truncate{Epoch: 7, Request: 2, Before: 9}, "Truncate, frontend epoch 7: request 2, before offset 9"},
+		{messages.Truncate{Asker: 7, Request: 2, Before: 9}, "Truncate, asker 7: request 2, before offset 9"},
 		{
-			messages.Truncated{Epoch: 7, Request: 2, Start: 4, Code: protocol.CodeInvalidRequest, Detail: "why"},
-			"Truncated, frontend epoch 7: request 2, the log starts at offset 4: INVALID_REQUEST (why)",
+			messages.Truncated{Asker: 7, Request: 2, Start: 4, Code: protocol.CodeInvalidRequest, Detail: "why"},
+			"Truncated, asker 7: request 2, the log starts at offset 4: INVALID_REQUEST (why)",
 		},
-		{messages.FenceProducer{Epoch: 7, Fence: fence, IfKnown: true}, `FenceProducer, frontend epoch 7: producer 3, epoch 1, name "a", if it is known`},
+		{messages.FenceProducer{Asker: 7, Fence: fence, IfKnown: true}, `FenceProducer, asker 7: producer 3, epoch 1, name "a", if it is known`},
 		{
-			messages.ProducerFenced{Epoch: 7, Fence: 1, Producer: messages.KnownProducer{ProducerFence: fence, HasLast: true, Last: 12}},
-			`ProducerFenced, frontend epoch 7: epoch 1 was asked for; producer 3, epoch 1, name "a", last sequence 12`,
+			messages.ProducerFenced{Asker: 7, Fence: 1, Producer: messages.KnownProducer{ProducerFence: fence, HasLast: true, Last: 12}},
+			`ProducerFenced, asker 7: epoch 1 was asked for; producer 3, epoch 1, name "a", last sequence 12`,
 		},
-		{messages.ListProducers{Epoch: 7, Request: 2}, "ListProducers, frontend epoch 7: request 2"},
+		{messages.ListProducers{Asker: 7, Request: 2}, "ListProducers, asker 7: request 2"},
 		{
-			messages.Producers{Epoch: 7, Request: 2, Producers: []messages.KnownProducer{{ProducerFence: fence}}},
-			`Producers, frontend epoch 7: request 2: producer 3, epoch 1, name "a", without a batch`,
+			messages.Producers{Asker: 7, Request: 2, Producers: []messages.KnownProducer{{ProducerFence: fence}}},
+			`Producers, asker 7: request 2: producer 3, epoch 1, name "a", without a batch`,
 		},
 	} {
 		if got := Message(c.message); got != c.want {

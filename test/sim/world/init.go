@@ -68,7 +68,7 @@ func (w *World) InitProducer(p *Process, i *Instance, identified func(first int3
 			}
 		},
 		core: producerinit.New(producerinit.Request{
-			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{topic}, Epoch: p.Epoch, Heartbeat: w.Times.Heartbeat,
+			Name: name.name, Instance: i.String(), Topics: []protocol.Topic{topic}, Asker: p.Epoch, Heartbeat: w.Times.Heartbeat,
 		}),
 	}
 	p.inits = append(p.inits, r)

@@ -196,7 +196,7 @@ func (r *ReplicatorCore) said(now time.Time, m messages.Message, out *Output) {
 		out.See(of, check.Requested{Owner: r.name, Clock: now.UnixNano()})
 	case messages.Truncated:
 		for _, asked := range r.truncates {
-			if asked.Request == m.Request && asked.Epoch == m.Epoch && m.Code != protocol.CodeOK {
+			if asked.Request == m.Request && asked.Asker == m.Asker && m.Code != protocol.CodeOK {
 				out.See(of, check.Untruncated{Owner: r.name, Before: asked.Before})
 			}
 		}

@@ -178,9 +178,16 @@ func (w *World) listens(p *Process, subject string) bool {
 	case Archiver:
 		return subject == messages.ArchiveSubject
 	default:
-		return slices.Contains(w.subjects[Frontend], subject) || subject == messages.FrontendSubject(p.Epoch) ||
-			slices.ContainsFunc(p.Earlier, func(epoch uint64) bool { return subject == messages.FrontendSubject(epoch) })
+		return slices.Contains(w.subjects[Frontend], subject) || w.addresses(p.Epoch, subject) ||
+			slices.ContainsFunc(p.Earlier, func(epoch uint64) bool { return w.addresses(epoch, subject) })
 	}
+}
+
+// addresses reports whether a subject is that of a frontend epoch on some log, or of the questions of the
+// frontend that has begun with it.
+func (w *World) addresses(epoch uint64, subject string) bool {
+	return subject == messages.AskerSubject(epoch) ||
+		slices.ContainsFunc(w.Partitions, func(of *Partition) bool { return subject == messages.FrontendSubject(of.ID, epoch) })
 }
 
 // answer checks the answers of a frontend, and sends them to their clients.

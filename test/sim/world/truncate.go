@@ -27,7 +27,7 @@ type Truncation struct {
 func (w *World) Truncate(p *Process, of *Partition, before int64, patience time.Duration) *Truncation {
 	w.truncations++
 	t := &Truncation{By: p, Of: of, Before: before, request: w.truncations, questions: ask.New(w.Times.Heartbeat), expires: w.Clock(p).Add(patience)}
-	t.questions.Add(messages.Truncate{Partition: of.ID, Epoch: p.Epoch, Request: t.request, Before: before})
+	t.questions.Add(messages.Truncate{Partition: of.ID, Asker: p.Epoch, Request: t.request, Before: before})
 	p.truncations = append(p.truncations, t)
 	w.askAgain(p, t)
 	return t

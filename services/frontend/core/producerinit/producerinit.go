@@ -83,7 +83,7 @@ type Result struct {
 type Request struct {
 	Name, Instance string
 	Topics         []protocol.Topic // each once
-	Epoch          uint64           // frontend epoch; replicators answer to its subject
+	Asker          uint64           // replicators answer to its subject
 	Heartbeat      time.Duration    // questions to replicators are repeated after it
 }
 
@@ -154,7 +154,7 @@ func (c *Core) fence(identity Identified) {
 			p := topic.Partition(n)
 			c.positions = append(c.positions, protocol.ProducerPosition{Topic: p.Topic, Partition: p.Number})
 			c.questions.Add(messages.FenceProducer{
-				Partition: p, Epoch: c.request.Epoch, Fence: identity.Fence, IfKnown: slices.Contains(identity.Seen, p.TopicID),
+				Partition: p, Asker: c.request.Asker, Fence: identity.Fence, IfKnown: slices.Contains(identity.Seen, p.TopicID),
 			})
 		}
 	}

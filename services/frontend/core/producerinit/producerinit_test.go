@@ -30,7 +30,7 @@ type world struct {
 func newWorld(t *testing.T, topics ...protocol.Topic) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Unix(1_000_000, 0), core: New(Request{
-		Name: "feed", Instance: "me", Topics: topics, Epoch: 5, Heartbeat: heartbeat,
+		Name: "feed", Instance: "me", Topics: topics, Asker: 5, Heartbeat: heartbeat,
 	})}
 	w.step()
 	w.wantRegistry(Next{"feed", "me"})
@@ -74,7 +74,7 @@ func identified(id int64, epoch int16, seen ...uint64) Identified {
 
 // answer answers a question of the core.
 func answer(q messages.FenceProducer, code protocol.Code, last ...int32) messages.ProducerFenced {
-	m := messages.ProducerFenced{Partition: q.Partition, Epoch: q.Epoch, Fence: q.Fence.ProducerEpoch, Code: code}
+	m := messages.ProducerFenced{Partition: q.Partition, Asker: q.Asker, Fence: q.Fence.ProducerEpoch, Code: code}
 	m.Producer.ProducerFence = q.Fence
 	if len(last) > 0 {
 		m.Producer.HasLast, m.Producer.Last = true, last[0]
@@ -90,7 +90,7 @@ func TestEveryPartitionIsFencedBeforeTheAnswer(t *testing.T) {
 		t.Fatalf("asked %+v", asked)
 	}
 	for i, q := range asked {
-		if q.Fence != identified(9, 3).Fence || q.Epoch != 5 || q.IfKnown != (i == 2) {
+		if q.Fence != identified(9, 3).Fence || q.Asker != 5 || q.IfKnown != (i == 2) {
 			t.Errorf("question %d is %+v", i, q)
 		}
 	}

@@ -241,9 +241,7 @@ func (c *Core) send(subject string, m messages.Message) {
 	c.fx.Send = append(c.fx.Send, messages.Envelope{Subject: subject, Message: m})
 }
 
-// answer sends a message to the frontend of an epoch.
-func (c *Core) answer(frontend uint64, m messages.Message) {
-	c.send(messages.FrontendSubject(frontend), m)
-}
+// answer sends a message to the frontend that has asked.
+func (c *Core) answer(asker uint64, m messages.Message) { c.send(messages.AskerSubject(asker), m) }
 
 func (c *Core) warn(text string) { c.fx.Warnings = append(c.fx.Warnings, text) }

@@ -38,7 +38,7 @@ func (c *Core) checkSequence(b *messages.StagedBatch, p *pending) *protocol.Erro
 // fence is the fence of a named producer, and the frontend that waits for it.
 type fence struct {
 	messages.LoggedFence
-	asker uint64 // epoch of the frontend
+	asker uint64
 }
 
 // FenceProducer handles the request for a fence. An accepted fence is answered when it is in
@@ -51,7 +51,7 @@ func (c *Core) FenceProducer(now time.Time, epochs Epochs, m messages.FenceProdu
 	case producers.FenceAccepted:
 		c.queue = append(c.queue, pending{
 			epochs: epochs, producer: producer,
-			fence: &fence{logged, m.Epoch}, since: now,
+			fence: &fence{logged, m.Asker}, since: now,
 		})
 		c.accepted++
 		return
@@ -65,7 +65,7 @@ func (c *Core) FenceProducer(now time.Time, epochs Epochs, m messages.FenceProdu
 		code = protocol.CodeTooManyProducers
 	case producers.FenceCommitted:
 	}
-	c.answerFence(m.Epoch, m.Fence, code)
+	c.answerFence(m.Asker, m.Fence, code)
 }
 
 // answerFence sends the result of a fence, with the committed state of its producer if the
@@ -76,7 +76,7 @@ func (c *Core) answerFence(asker uint64, f messages.ProducerFence, code protocol
 		known.ProducerFence = f
 	}
 	c.answer(asker, messages.ProducerFenced{
-		Partition: c.id, Epoch: asker, Fence: f.ProducerEpoch, Code: code, Producer: known,
+		Partition: c.id, Asker: asker, Fence: f.ProducerEpoch, Code: code, Producer: known,
 	})
 }
 

@@ -35,7 +35,7 @@ func (c *Core) ListProducers(m messages.ListProducers) {
 		return
 	}
 	for _, w := range c.questions.waiting {
-		if w.Epoch == m.Epoch && w.Request == m.Request {
+		if w.Asker == m.Asker && w.Request == m.Request {
 			return
 		}
 	}
@@ -58,8 +58,8 @@ func (c *Core) AnswerQuestion(now time.Time) {
 }
 
 func (c *Core) answerList(m messages.ListProducers, listed []messages.KnownProducer, more bool) {
-	c.answer(m.Epoch, messages.Producers{
-		Partition: c.id, Epoch: m.Epoch, Request: m.Request,
+	c.answer(m.Asker, messages.Producers{
+		Partition: c.id, Asker: m.Asker, Request: m.Request,
 		Total: uint64(c.producers.Len()), More: more, Producers: listed,
 	})
 }

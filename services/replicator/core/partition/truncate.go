@@ -15,7 +15,7 @@ import (
 // true even then, because the log start offset never falls.
 func (c *Core) Truncate(m messages.Truncate) {
 	a := &c.archive
-	answer := messages.Truncated{Partition: c.id, Epoch: m.Epoch, Request: m.Request, Start: a.history.Start}
+	answer := messages.Truncated{Partition: c.id, Asker: m.Asker, Request: m.Request, Start: a.history.Start}
 	switch end := c.nextOffset; {
 	case m.Before <= a.history.Start:
 	case m.Before > end:
@@ -27,5 +27,5 @@ func (c *Core) Truncate(m messages.Truncate) {
 		a.retention.before = max(a.retention.before, m.Before)
 		return
 	}
-	c.answer(m.Epoch, answer)
+	c.answer(m.Asker, answer)
 }
