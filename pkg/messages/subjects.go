@@ -106,7 +106,9 @@ func FrontendSubject(p protocol.Partition, epoch uint64) string {
 }
 
 // FrontendWildcard covers the subjects of an epoch on all logs.
-func FrontendWildcard(epoch uint64) string { return frontendPrefix + "*." + strconv.FormatUint(epoch, 10) }
+func FrontendWildcard(epoch uint64) string {
+	return frontendPrefix + "*." + strconv.FormatUint(epoch, 10)
+}
 
 // AskerSubject reaches a frontend that has asked replicators for something, by a number that it has drawn.
 func AskerSubject(asker uint64) string { return askerPrefix + strconv.FormatUint(asker, 10) }

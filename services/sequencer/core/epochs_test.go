@@ -31,7 +31,7 @@ func TestOlderFrontendIsFencedByWhateverItSends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.step(announce(frontend))
-			want(t, "sent", r.step(m, m), sent{{Subject: messages.FrontendSubject(partition0, frontend - 1), Message: fenced(frontend)[0]}})
+			want(t, "sent", r.step(m, m), sent{{Subject: messages.FrontendSubject(partition0, frontend-1), Message: fenced(frontend)[0]}})
 		})
 	}
 }
