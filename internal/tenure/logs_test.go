@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	if _, err := registry.DecideLogs(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	w.logs = New[*fake](registry, membership.Config{Conn: conn, JS: js, Logger: zap.NewNop(), Role: "sequencer", Instance: "a", TTL: time.Second})
+	w.logs = New[*fake](registry, membership.Config{Conn: conn, JS: js, Logger: zap.NewNop(), Role: "sequencer", Instance: "a", TTL: time.Second}, 0)
 	w.place = w.logs.Add(0, func(_ int, epoch uint64) (*fake, error) { return &fake{epoch: epoch, ended: &w.ended}, nil })
 	return w
 }
@@ -127,7 +127,7 @@ func TestAnInstanceIsReadyOnceItOwnsWhatNobodyElseCanOwn(t *testing.T) {
 		w.await("the ownership", func() bool { return w.place.Epoch() != 0 })
 	}
 	stop() // and the next one has to wait until it counts as gone
-	next := New[*fake](w.logs.registry, w.logs.config)
+	next := New[*fake](w.logs.registry, w.logs.config, 0)
 	next.config.Instance = "b"
 	w.logs = next
 	w.run()

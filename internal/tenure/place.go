@@ -12,18 +12,28 @@ type Tenure interface {
 	// Raise continues the tenure in a higher epoch.
 	Raise(epoch uint64)
 	// Prepare makes the tenure finish what it has begun, because another instance is to get the log, or the
-	// service stops. It reports whether the log may be given away now. It is called again and again until
-	// then, and after each Look.
-	Prepare() (ready bool)
+	// service stops. It is called again and again, and after each Look.
+	Prepare() Readiness
 	// Keep undoes Prepare, if that was called, because the instance owns the log after all. It reports
 	// whether the tenure can go on.
 	Keep() (can bool)
 	// Lingers reports whether the tenure has something left to do for the next owner, although the record names
 	// that one.
 	Lingers() bool
-	// End ends the tenure, and returns when nothing of it is left.
-	End()
+	// End ends the tenure, and returns when nothing of it is left. lost says that the log may be another
+	// instance's already.
+	End(lost bool)
 }
+
+// Readiness says whether a log may be given away.
+type Readiness int
+
+// In the order of what counts more, if a log has several places.
+const (
+	Ready     Readiness = iota
+	Preparing           // not yet
+	Late                // it takes so long that the log is better kept for now
+)
 
 // Place is the place of one log in an instance, with a tenure as long as the instance owns the log. It is safe for
 // concurrent use.
@@ -63,7 +73,7 @@ func (p *Place[T]) own(n int, epoch uint64) (above uint64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owned && !p.tenure.Keep() {
-		p.end()
+		p.end(false)
 	}
 	switch {
 	case epoch == p.epoch && p.owned:
@@ -87,10 +97,13 @@ func (p *Place[T]) own(n int, epoch uint64) (above uint64, err error) {
 
 // prepare prepares the tenure for its end, and reports whether the log may be given away. It MUST be called before
 // that. Until then the tenure continues, so that as little as possible waits.
-func (p *Place[T]) prepare() (ready bool) {
+func (p *Place[T]) prepare() Readiness {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.owned || p.tenure.Prepare()
+	if !p.owned {
+		return Ready
+	}
+	return p.tenure.Prepare()
 }
 
 // lingers reports whether the tenure has something left to do for the next owner.
@@ -105,7 +118,7 @@ func (p *Place[T]) disown() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owned && !p.tenure.Lingers() {
-		p.end()
+		p.end(true)
 	}
 }
 
@@ -114,13 +127,13 @@ func (p *Place[T]) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owned {
-		p.end()
+		p.end(false)
 	}
 }
 
 // end ends the tenure. The caller holds mu.
-func (p *Place[T]) end() {
-	p.tenure.End()
+func (p *Place[T]) end(lost bool) {
+	p.tenure.End(lost)
 	var none T
 	p.tenure, p.owned = none, false
 	p.log.Info("this instance owns a log no longer", zap.Uint16("log", p.number))

@@ -29,7 +29,9 @@ type Logs[T Tenure] struct {
 	joined   atomic.Pointer[membership.Member] // nil until the number of logs is known
 	unknown  atomic.Pointer[error]             // why that is, if nothing but its decision is missing; else nil
 	total    atomic.Int64                      // logs of the cluster
-	finishes atomic.Bool                       // whether the service stops, so that tenures only finish what they have begun
+	longest  time.Duration                     // that Prepare of a tenure may take
+	stops    atomic.Bool                       // whether the service stops
+	finishes atomic.Bool                       // whether tenures only finish what they have begun
 
 	changed chan struct{} // has an element if what the instance owns, or which logs there are, may have changed
 
@@ -37,9 +39,10 @@ type Logs[T Tenure] struct {
 	places map[uint16]*Place[T]
 }
 
-// New returns an instance without places. The config says who the instance is; Logs and Changed are filled in.
-func New[T Tenure](registry *topics.Registry, config membership.Config) *Logs[T] {
-	return &Logs[T]{registry: registry, config: config, changed: make(chan struct{}, 1), places: make(map[uint16]*Place[T])}
+// New returns an instance without places. The config says who the instance is; Logs and Changed are filled in. When the
+// instance stops, the Prepare of a tenure may take as long as longest.
+func New[T Tenure](registry *topics.Registry, config membership.Config, longest time.Duration) *Logs[T] {
+	return &Logs[T]{registry: registry, config: config, longest: longest, changed: make(chan struct{}, 1), places: make(map[uint16]*Place[T])}
 }
 
 // Add adds the place of a log, which MUST NOT have one, and which has partitions. begin begins a tenure in an epoch, for the
@@ -180,8 +183,14 @@ func (l *Logs[T]) assign(ctx context.Context, m *membership.Member, number int) 
 		case owned && l.finishes.Load():
 			prepare(places[n])
 		case owned && v.Record.Logs[n].Next != "":
-			if prepare(places[n]) {
+			switch prepare(places[n]) {
+			case Ready:
 				_ = m.Ask(ctx, member.GiveAway{Log: n, To: v.Record.Logs[n].Next})
+			case Late:
+				if !l.stops.Load() {
+					_ = m.Ask(ctx, member.Keep{Log: n})
+				}
+			case Preparing:
 			}
 		case owned:
 			for _, p := range places[n] {
@@ -196,13 +205,12 @@ func (l *Logs[T]) assign(ctx context.Context, m *membership.Member, number int) 
 	}
 }
 
-// prepare reports whether all of some places are ready to be given away.
-func prepare[T Tenure](all []*Place[T]) (ready bool) {
-	ready = true
+// prepare reports whether some places are ready to be given away together.
+func prepare[T Tenure](all []*Place[T]) (is Readiness) {
 	for _, p := range all {
-		ready = p.prepare() && ready
+		is = max(is, p.prepare())
 	}
-	return ready
+	return is
 }
 
 func (l *Logs[T]) own(ctx context.Context, m *membership.Member, p *Place[T], n int, epoch uint64) {
@@ -219,10 +227,9 @@ func (l *Logs[T]) own(ctx context.Context, m *membership.Member, p *Place[T], n 
 const (
 	// ableAfter is how long after an instance has given a log up it may get the log again.
 	ableAfter = 30 * time.Second
-	// handOverTime bounds how long an instance that stops waits for others to take its logs.
+	// handOverTime bounds how long an instance that stops waits for others to take its logs, besides what its
+	// tenures take.
 	handOverTime = 2 * time.Second
-	// finishTime bounds how long tenures may take to finish what they have begun.
-	finishTime = 5 * time.Second
 	// giveUpTime bounds how long an instance that stops tries to give up what nobody has taken.
 	giveUpTime = time.Second
 	// beat is how often somebody who waits looks.
@@ -230,14 +237,15 @@ const (
 )
 
 // Stop hands all logs over to other instances. If there is none, it says that it gives them up, so
-// that the next one need not wait until this one counts as gone. It is a step of the service's stop, before that which ends
-// the context of Run.
+// that the next one need not wait until this one counts as gone. All tenures have ended when it returns. It is a step of
+// the service's stop, before that which ends the context of Run.
 func (l *Logs[T]) Stop(ctx context.Context) error {
 	m := l.joined.Load()
 	if m == nil {
 		return nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, handOverTime)
+	l.stops.Store(true)
+	bounded, cancel := context.WithTimeout(ctx, handOverTime+l.longest)
 	defer cancel()
 	err := m.Ask(bounded, member.Drain{})
 	if err == nil {
@@ -246,9 +254,12 @@ func (l *Logs[T]) Stop(ctx context.Context) error {
 		_ = until(bounded, func() bool { return !slices.ContainsFunc(l.all(), (*Place[T]).lingers) })
 	}
 	l.finishes.Store(true)
-	finish, cancel := context.WithTimeout(ctx, finishTime)
+	finish, cancel := context.WithTimeout(ctx, l.longest)
 	defer cancel()
-	_ = until(finish, func() bool { return prepare(l.all()) })
+	_ = until(finish, func() bool { return prepare(l.all()) == Ready })
+	for _, p := range l.all() {
+		p.close()
+	}
 	last, cancel := context.WithTimeout(ctx, giveUpTime)
 	defer cancel()
 	if err = errors.Join(err, until(last, func() bool { return l.giveUp(last, m) })); err != nil {

@@ -12,13 +12,14 @@ type fake struct {
 	ended   *int
 	stays   bool // Lingers
 	refuses bool // Keep
+	ready   Readiness
 }
 
 func (f *fake) Raise(epoch uint64) { f.epoch = epoch }
-func (f *fake) Prepare() bool      { return true }
+func (f *fake) Prepare() Readiness { return f.ready }
 func (f *fake) Keep() bool         { return !f.refuses }
 func (f *fake) Lingers() bool      { return f.stays }
-func (f *fake) End()               { *f.ended++ }
+func (f *fake) End(bool)           { *f.ended++ }
 
 // newPlace returns a place, with the number of tenures that have begun and ended.
 func newPlace() (p *Place[*fake], begun, ended *int) {

@@ -115,7 +115,7 @@ func (s *Service) start(ctx context.Context) (err error) {
 	if err := s.behind.start(ctx); err != nil {
 		return err
 	}
-	s.tenures = tenure.New[*work](s.registry, *m)
+	s.tenures = tenure.New[*work](s.registry, *m, stopTime)
 	if s.set, err = supervisor.Start(ctx, s.registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}

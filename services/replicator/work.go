@@ -206,7 +206,7 @@ func (w *work) Raise(epoch uint64) {
 const stopTime = 5 * time.Second
 
 // Prepare implements tenure.Tenure.
-func (w *work) Prepare() (ready bool) {
+func (w *work) Prepare() tenure.Readiness {
 	s := w.log.service
 	switch {
 	case w.stopping.IsZero():
@@ -214,14 +214,14 @@ func (w *work) Prepare() (ready bool) {
 		time.AfterFunc(stopTime, s.tenures.Look)
 		_ = w.mailbox.Add(core.Stopping{}) // an error means that the actor is ending
 	case w.prepared.Load():
-		return true
+		return tenure.Ready
 	case time.Since(w.stopping) >= stopTime:
 		s.config.Logger.Warn("not all partitions of a log have stopped in time; its next owner leaves out the offsets that these have reserved",
 			zap.Uint16("log", w.log.number))
 		w.prepared.Store(true)
-		return true
+		return tenure.Ready
 	}
-	return false
+	return tenure.Preparing
 }
 
 // Keep implements tenure.Tenure. Partitions that have stopped do not go on.
@@ -231,7 +231,7 @@ func (w *work) Keep() (can bool) { return w.stopping.IsZero() }
 func (w *work) Lingers() bool { return false }
 
 // End implements tenure.Tenure.
-func (w *work) End() {
+func (w *work) End(bool) {
 	_ = transport.Unsubscribe(w.arrivals) // an error would mean that nothing arrives any more
 	w.Routine.End(errDisowned)
 	w.Await()

@@ -68,7 +68,7 @@ func (s *Service) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tenures = tenure.New[*work](registry, *m)
+	s.tenures = tenure.New[*work](registry, *m, 0)
 	if s.set, err = supervisor.Start(ctx, registry, s.config.Logger, s.partition); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"laneway.dev/internal/tenure"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
 )
@@ -91,7 +92,7 @@ func TestTheLastOwnerPassesOnWhatItHoldsWhenTheNextOneHasBegun(t *testing.T) {
 	l, before := s.log(w.topic.Partition(0).Log), w.epoch(s, 0)
 	w.released(0, 1)
 	l.place.Do(func(k *work, _ bool) {
-		if !k.Prepare() || !k.Lingers() {
+		if k.Prepare() != tenure.Ready || !k.Lingers() {
 			t.Error("the log could not be given away, or nobody would wait for its next owner")
 		}
 	})

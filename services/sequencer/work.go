@@ -121,9 +121,9 @@ func (w *work) Raise(epoch uint64) {
 }
 
 // Prepare implements tenure.Tenure. The next owner may not know a log without partitions.
-func (w *work) Prepare() (ready bool) {
+func (w *work) Prepare() tenure.Readiness {
 	w.prepared.Store(len(w.log.partitions) > 0)
-	return true
+	return tenure.Ready
 }
 
 // Keep implements tenure.Tenure.
@@ -150,7 +150,7 @@ func (w *work) Lingers() bool {
 }
 
 // End implements tenure.Tenure.
-func (w *work) End() {
+func (w *work) End(bool) {
 	_ = transport.Unsubscribe(w.arrivals) // an error would mean that nothing arrives any more
 	w.Routine.End(errDisowned)
 	w.Await()
