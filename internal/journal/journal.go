@@ -90,7 +90,8 @@ const (
 	maxBytes    = 256 << 10
 )
 
-// Create creates the stream of a journal with this number of replicas. It may be repeated.
+// Create creates the stream of a journal with this number of replicas. It may be repeated: a stream that exists
+// stays as it is, also if an operator has changed its number of replicas.
 func (k Kind) Create(ctx context.Context, js jetstream.JetStream, log uint16, replicas int) error {
 	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:        k.Stream(log),
@@ -100,7 +101,7 @@ func (k Kind) Create(ctx context.Context, js jetstream.JetStream, log uint16, re
 		Replicas:    replicas,
 		AllowDirect: true,
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return fmt.Errorf("create stream %s: %w", k.Stream(log), err)
 	}
 	return nil

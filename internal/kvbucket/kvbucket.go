@@ -15,18 +15,6 @@ import (
 	"laneway.dev/pkg/protocol"
 )
 
-// clusterReplicas is the number of replicas of a bucket in a cluster. One of them may be lost.
-const clusterReplicas = 3
-
-// Replicas returns the number of replicas for a bucket that all of Laneway depends on: one on
-// a single server, three in a cluster.
-func Replicas(conn *nats.Conn) int {
-	if conn.ConnectedClusterName() == "" {
-		return 1
-	}
-	return clusterReplicas
-}
-
 // noMessage is JetStream's code for a message that does not exist.
 const noMessage jetstream.ErrorCode = 10037
 
@@ -53,26 +41,31 @@ func Get(ctx context.Context, conn *nats.Conn, bucket, key string) (Entry, error
 	return e, nil
 }
 
-// JetStream's code for a stream that has too few servers for its replicas.
-const noSuitablePeers jetstream.ErrorCode = 10005
-
-// OpenBucket opens a bucket, and creates it if it does not exist, with three replicas in a
-// cluster. An existing bucket keeps its number of replicas.
+// OpenBucket opens a bucket, and creates it with the replicas of the cluster if it does not exist. An
+// existing bucket keeps its number of replicas.
 func OpenBucket(ctx context.Context, js jetstream.JetStream, name, description string) (jetstream.KeyValue, error) {
 	kv, err := js.KeyValue(ctx, name)
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
+	replicas, err := ClusterReplicas(ctx, js.Conn())
+	if err != nil {
+		return nil, err
+	}
+	return createBucket(ctx, js, name, description, replicas)
+}
+
+func createBucket(ctx context.Context, js jetstream.JetStream, name, description string, replicas int) (jetstream.KeyValue, error) {
 	provenance, err := Provenance(ctx, js)
 	if err != nil {
 		return nil, err
 	}
-	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: name, Description: description, History: 1, Storage: jetstream.FileStorage, Replicas: Replicas(js.Conn()),
+	kv, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: name, Description: description, History: 1, Storage: jetstream.FileStorage, Replicas: replicas,
 		Metadata: provenance,
 	})
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == noSuitablePeers {
-		return nil, fmt.Errorf("a NATS cluster needs %d servers with JetStream that are reachable: %w", clusterReplicas, err)
+	if tooFewServers(err) {
+		return nil, fmt.Errorf("%w: %d are needed for bucket %s: %w", ErrTooFewServers, replicas, name, err)
 	}
 	return kv, err
 }
@@ -140,14 +133,17 @@ const (
 
 // IsConflict reports whether an update has failed because another writer was first.
 func IsConflict(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceConstant)
+	return hasCode(err, wrongLastSequence) || hasCode(err, wrongLastSequenceConstant)
 }
 
 // IsMissing reports whether a request has failed because the stream of the bucket does not exist.
 func IsMissing(err error) bool {
+	return hasCode(err, jetstream.JSErrCodeStreamNotFound)
+}
+
+func hasCode(err error, code jetstream.ErrorCode) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == jetstream.JSErrCodeStreamNotFound
+	return ok && api.ErrorCode == code
 }
 
 // isMarker reports whether a message marks a key as removed.

@@ -77,23 +77,29 @@ func (r *Record) read(ctx context.Context, conn *nats.Conn, bucket string) (err 
 // until every counted subject is listed: with a damaged stream that counts more than it lists,
 // it never returns.
 func Subjects(ctx context.Context, conn *nats.Conn, stream, filter string) (state jetstream.StreamState, err error) {
+	info, err := streamInfo(ctx, conn, stream, filter)
+	return info.State, err
+}
+
+// streamInfo asks the leader of a stream what it is, and for those of its subjects that match a filter.
+func streamInfo(ctx context.Context, conn *nats.Conn, stream, filter string) (info jetstream.StreamInfo, err error) {
 	request, err := json.Marshal(map[string]string{"subjects_filter": filter})
 	if err != nil {
-		return state, err
+		return info, err
 	}
 	m, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+stream, request)
 	if err != nil {
-		return state, err
+		return info, err
 	}
 	var answer struct {
-		Error *jetstream.APIError   `json:"error"`
-		State jetstream.StreamState `json:"state"`
+		Error *jetstream.APIError `json:"error"`
+		jetstream.StreamInfo
 	}
 	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return state, err
+		return info, err
 	}
 	if answer.Error != nil {
-		return state, answer.Error
+		return info, answer.Error
 	}
-	return answer.State, nil
+	return answer.StreamInfo, nil
 }

@@ -149,7 +149,7 @@ func (s *Store) Put(ctx context.Context, p protocol.Partition, mark messages.Mar
 	return written, nil
 }
 
-// create creates the stream of a log's marks, with three replicas in a cluster, unless this store has done so
+// create creates the stream of a log's marks, with the replicas of the cluster, unless this store has done so
 // before.
 func (s *Store) create(ctx context.Context, log uint16) error {
 	s.mu.Lock()
@@ -157,7 +157,10 @@ func (s *Store) create(ctx context.Context, log uint16) error {
 	if s.created[log] {
 		return nil
 	}
-	err := journal.Marks.Create(ctx, s.js, log, kvbucket.Replicas(s.conn))
+	replicas, err := kvbucket.ClusterReplicas(ctx, s.conn)
+	if err == nil {
+		err = journal.Marks.Create(ctx, s.js, log, replicas)
+	}
 	s.created[log] = err == nil
 	return err
 }

@@ -67,9 +67,13 @@ func Open(ctx context.Context, conn *nats.Conn, js jetstream.JetStream) (*Store,
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return stream, err
 		}
+		replicas, err := kvbucket.ClusterReplicas(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
 		return js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: streamName, Description: "Laneway: snapshots of replicators", Subjects: []string{prefix + ">"},
-			Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, Replicas: kvbucket.Replicas(conn),
+			Storage: jetstream.FileStorage, MaxMsgsPerSubject: 1, Replicas: replicas,
 		})
 	})
 	if err != nil {

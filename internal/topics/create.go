@@ -30,9 +30,15 @@ var errChanged = errors.New("the registry has changed")
 //
 // The record is written before the logs, since a log without a record counts as lost. Logs
 // of deleted topics with the same name do not matter, and are removed at the end.
-func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (protocol.Topic, error) {
-	config, err := config.Complete()
-	if err != nil {
+//
+// A configuration without a number of replicas gets that of the cluster.
+func (r *Registry) Create(ctx context.Context, config protocol.TopicConfig) (_ protocol.Topic, err error) {
+	if config.Replicas == 0 {
+		if config.Replicas, err = kvbucket.ClusterReplicas(ctx, r.conn); err != nil {
+			return protocol.Topic{}, unavailable(err)
+		}
+	}
+	if config, err = config.Complete(); err != nil {
 		return protocol.Topic{}, err
 	}
 	r.creations.RLock()

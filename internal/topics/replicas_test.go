@@ -5,10 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"laneway.dev/internal/embedded/embeddedtest"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/ownership"
 	"laneway.dev/internal/partitionlog"
 	"laneway.dev/internal/partitionlog/logtest"
+	"laneway.dev/internal/snapshots"
 	"laneway.dev/internal/topics"
 	"laneway.dev/pkg/messages"
 	"laneway.dev/pkg/protocol"
@@ -25,23 +29,14 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 	if _, err := ownership.Hold(ctx, js, "frontend"); err != nil {
 		t.Fatal(err)
 	}
-	topic, err := registry.Create(ctx, protocol.TopicConfig{Name: "orders", Replicas: 3})
+	topic := create(ctx, t, registry, "orders", 1)
+	single, err := registry.Create(ctx, protocol.TopicConfig{Name: "single", Replicas: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	single := create(ctx, t, registry, "notes", 1)
-	for name, want := range map[string]int{
-		"KV_LANEWAY_TOPICS": 3, "KV_LANEWAY_EPOCHS": 3, logtest.Of(t, conn, topic.Partition(0)).Stream(): 3, logtest.Of(t, conn, single.Partition(0)).Stream(): 1,
-	} {
-		stream, err := js.Stream(ctx, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info := stream.CachedInfo()
-		if info.Config.Replicas != want || len(info.Cluster.Replicas) != want-1 {
-			t.Errorf("%s has %d replicas, on %d servers beside the leader; want %d", name, info.Config.Replicas, len(info.Cluster.Replicas), want)
-		}
-	}
+	wantReplicas(ctx, t, js, 3, logtest.Of(t, conn, topic.Partition(0)).Stream(), messages.MarksStream(single.Partition(0).Log))
+	wantReplicas(ctx, t, js, 1, logtest.Of(t, conn, single.Partition(0)).Stream())
+	create(ctx, t, registry, "notes", 1)
 	// Any of the servers may answer a read, also one that has not got the entry yet.
 	log := partitionlog.New(conn, js, topic.Partition(0))
 	for sequence := range uint64(200) {
@@ -64,6 +59,77 @@ func TestInAClusterThreeServersKeepEverything(t *testing.T) {
 		create(ctx, t, registry, "notes", 1)
 		_, err = registry.Create(ctx, protocol.TopicConfig{Name: "notes"})
 		wantCode(t, err, protocol.CodeTopicExists)
+	}
+}
+
+// wantReplicas checks how many replicas streams have, and those that are created first.
+func wantReplicas(ctx context.Context, t *testing.T, js jetstream.JetStream, want int, streams ...string) {
+	t.Helper()
+	for _, name := range streams {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := stream.CachedInfo()
+		if info.Config.Replicas != want || len(info.Cluster.Replicas) != want-1 {
+			t.Errorf("%s has %d replicas, on %d servers beside the leader; want %d", name, info.Config.Replicas, len(info.Cluster.Replicas), want)
+		}
+	}
+}
+
+func TestEverythingHasTheReplicasOfTheCluster(t *testing.T) {
+	for wanted, want := range map[int]int{0: 3, 1: 1} {
+		conn, js := embeddedtest.Cluster(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if _, err := kvbucket.DecideReplicas(ctx, js, wanted, nil); err != nil {
+			t.Fatal(err)
+		}
+		registry, err := topics.Open(ctx, conn, js)
+		if err != nil {
+			t.Fatal(err)
+		}
+		topic := create(ctx, t, registry, "orders", 1)
+		if _, err := ownership.Hold(ctx, js, "frontend"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := snapshots.Open(ctx, conn, js); err != nil {
+			t.Fatal(err)
+		}
+		log := topic.Partition(0).Log
+		wantReplicas(ctx, t, js, want, "KV_LANEWAY_CLUSTER", "KV_LANEWAY_TOPICS", "KV_LANEWAY_EPOCHS", "LANEWAY_SNAPSHOTS",
+			messages.JournalStream(log), messages.MarksStream(log))
+		if topic.Replicas != want {
+			t.Errorf("the topic has %d replicas, want %d", topic.Replicas, want)
+		}
+	}
+}
+
+func TestTopicsAreCreatedInStreamsWhoseReplicasWereChanged(t *testing.T) {
+	conn, js := embeddedtest.Cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	registry, err := topics.Open(ctx, conn, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.DecideLogs(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	log := create(ctx, t, registry, "orders", 1).Partition(0).Log
+	for _, name := range []string{messages.JournalStream(log), messages.MarksStream(log)} {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := stream.CachedInfo().Config
+		config.Replicas = 1
+		if _, err := js.UpdateStream(ctx, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := create(ctx, t, registry, "notes", 1).Partition(0).Log; got != log {
+		t.Errorf("the topic is in log %d, want %d", got, log)
 	}
 }
 

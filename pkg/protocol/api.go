@@ -111,7 +111,7 @@ type TopicConfig struct {
 	Name           string `json:"name"`
 	Partitions     int    `json:"partitions,omitempty"`       // default 1
 	MaxRecordBytes int    `json:"max_record_bytes,omitempty"` // default DefaultMaxRecordBytes
-	Replicas       int    `json:"replicas,omitempty"`         // NATS servers that keep the log of a partition; default 1
+	Replicas       int    `json:"replicas,omitempty"`         // NATS servers that keep the log of a partition; default that of the cluster
 
 	// ProducerExpiryMS is the time in milliseconds after which a partition forgets an
 	// idle producer; the default is DefaultProducerExpiry. MaxProducers bounds the
@@ -162,7 +162,7 @@ func (t Topic) Partition(n int) Partition {
 }
 
 // Complete returns the configuration with defaults, or an error of the catalogue if it
-// is not valid.
+// is not valid. A topic gets the replicas of the cluster before that; otherwise one is the default.
 func (c TopicConfig) Complete() (TopicConfig, error) {
 	c = c.withDefaults()
 	switch {

@@ -61,6 +61,7 @@ const (
 	CodeMaxPayload         Code = 20080
 	CodeLogWithoutTopic    Code = 20081
 	CodeLogsMismatch       Code = 20082
+	CodeReplicasMismatch   Code = 20083
 )
 
 // Kind is what the catalogue says about a code. Meaning and Action are read by people;
@@ -115,6 +116,7 @@ var catalogue = map[Code]Kind{
 	CodeMaxPayload:         {"MAX_PAYLOAD_EXCEEDED", 400, false, "the message would be larger than the max_payload of NATS", "set max_payload: 8MB in the configuration of the NATS servers; a producer can send smaller records or batches instead"},
 	CodeLogWithoutTopic:    {"LOG_WITHOUT_TOPIC", 409, false, "a log exists that belongs to no topic and was not deleted: the record of its topic was lost", "restore the bucket LANEWAY_TOPICS from a copy; or give up the data of the log, and remove each named stream with: nats stream rm STREAM"},
 	CodeLogsMismatch:       {"LOGS_MISMATCH", 409, false, "this Laneway has another number of logs", "start without --logs, or with the number that it has, because the number never changes; another number needs a new Laneway"},
+	CodeReplicasMismatch:   {"REPLICAS_MISMATCH", 409, false, "this Laneway keeps another number of replicas", "start without --replicas, or with the number that it has; docs/operation.md says how to change the number"},
 	CodeInternal:           {"INTERNAL", 500, false, "an unexpected error occurred", "check the log of the service, and report the error"},
 	CodeUndeliverable:      {"UNDELIVERABLE", 500, false, "a stored record cannot be sent as a single message", "fetch it in a batch frame, as laneway consume and the Go client do, or continue at the next offset"},
 	CodeEpochNotGiven:      {"EPOCH_NOT_GIVEN", 409, false, "the named producer was given no such producer epoch on this topic", "request laneway.api.producer.init with the name and this topic, and send batches with the producer epoch that it returns"},

@@ -60,6 +60,7 @@ var published = map[Code]string{
 	20080: "MAX_PAYLOAD_EXCEEDED",
 	20081: "LOG_WITHOUT_TOPIC",
 	20082: "LOGS_MISMATCH",
+	20083: "REPLICAS_MISMATCH",
 }
 
 func TestPublishedCodesNeverChange(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 	"laneway.dev/pkg/client"
 )
 
+// ServePlace is what the names of instances of laneway serve begin with. No host name does.
+const ServePlace = "serve/"
+
 // ServerFlag is the flag of every command that talks to a running Laneway.
 type ServerFlag struct {
 	Server string `default:"nats://127.0.0.1:4222" env:"LANEWAY_SERVER,NATS_URL" placeholder:"URL" help:"The NATS servers (default: ${default})."`

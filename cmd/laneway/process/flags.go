@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"go.uber.org/zap"
 
 	"laneway.dev/cmd/laneway/cli"
@@ -20,6 +21,25 @@ type Flags struct {
 	LogLevel    string     `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
 	LogFormat   string     `default:"auto" enum:"auto,console,json" help:"How to log: console, json, or auto, which is console on a terminal."`
 	StopTimeout cli.Period `default:"25s" help:"How long a stop may take. What is not drained by then is cut off."`
+	Replicas    Replicas   `placeholder:"NUMBER" help:"How many NATS servers keep each log, bucket and snapshot of a new Laneway: 1, 3 or 5, by default 3 in a NATS cluster and 1 on a single server. The first start of any service decides; a later one with another number fails."`
+}
+
+// Replicas is a number of replicas: 1, 3 or 5. An even number would survive the loss of no more servers than the odd
+// one below it.
+type Replicas int
+
+// Decode implements kong.MapperValue.
+func (r *Replicas) Decode(ctx *kong.DecodeContext) error {
+	given, err := cli.PopValue(ctx, "number")
+	if err != nil {
+		return err
+	}
+	switch given {
+	case "1", "3", "5":
+		*r = Replicas(given[0] - '0')
+		return nil
+	}
+	return fmt.Errorf("%q is not allowed: it is 1, 3 or 5", given)
 }
 
 // Logger returns the logger that the flags choose.

@@ -17,6 +17,7 @@ import (
 	"laneway.dev/cmd/laneway/cli"
 	"laneway.dev/internal/core/member"
 	"laneway.dev/internal/health"
+	"laneway.dev/internal/kvbucket"
 	"laneway.dev/internal/membership"
 	"laneway.dev/internal/objectstore"
 	"laneway.dev/internal/partitionlog"
@@ -69,7 +70,10 @@ type Config struct {
 	Connect func(role string) (*nats.Conn, error)
 	// Place is what the names of instances begin with, if no two of them can run at the same time with that, as
 	// those of one locked folder cannot; else empty. An instance then takes the place of the last one at once.
-	Place     string
+	Place string
+	// Replicas is the number of replicas of a new cluster; 0 stands for what the NATS servers allow. No service
+	// starts if the cluster has another one.
+	Replicas  int
 	Logger    *zap.Logger
 	Telemetry *telemetry.Telemetry
 
@@ -195,13 +199,13 @@ func (c *Config) connect(role string) ([]*nats.Conn, error) {
 const slowJoin = 5 * time.Second
 
 // warnOfSilence returns a function that is called with errors of JetStream, and warns once if
-// there is still one after slowJoin.
-func warnOfSilence(log *zap.Logger) func(error) {
+// there is still one after slowJoin. what is what JetStream is asked for.
+func warnOfSilence(log *zap.Logger, what string) func(error) {
 	began, warned := time.Now(), false
 	return func(err error) {
 		if !warned && time.Since(began) >= slowJoin {
 			warned = true
-			log.Warn("JetStream does not tell yet which object store this Laneway has; waiting for as long as it takes", zap.Error(err))
+			log.Warn("JetStream does not tell yet "+what+"; waiting for as long as it takes", zap.Error(err))
 		}
 	}
 }
@@ -213,11 +217,27 @@ func (c *Config) join(ctx context.Context, role string, conn *nats.Conn) (object
 	if err != nil {
 		return nil, err
 	}
-	objects, err := storeid.Join(ctx, js, c.Store, warnOfSilence(c.Logger.Named(role)))
+	objects, err := storeid.Join(ctx, js, c.Store, warnOfSilence(c.Logger.Named(role), "which object store this Laneway has"))
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
 	return objects, nil
+}
+
+// decideReplicas waits for JetStream, and returns an error if the cluster has another number of replicas than is
+// configured, or has too few servers for it.
+func (c *Config) decideReplicas(ctx context.Context, role string, conn *nats.Conn) error {
+	js, err := jetstream.New(conn)
+	if err == nil {
+		_, err = kvbucket.DecideReplicas(ctx, js, c.Replicas, warnOfSilence(c.Logger.Named(role), "how many replicas this Laneway keeps"))
+	}
+	if errors.Is(err, kvbucket.ErrTooFewServers) {
+		err = cli.Advise(err, "start as many NATS servers with JetStream, in one cluster; or give a smaller number, 1 or 3, by --replicas")
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", role, err)
+	}
+	return nil
 }
 
 // refuseOlder returns an error if NATS has logs that this version does not read.
@@ -238,6 +258,9 @@ func (c *Config) start(ctx context.Context, role, instance string, conns []*nats
 		if err := refuseOlder(ctx, role, own.Conn); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.decideReplicas(ctx, role, own.Conn); err != nil {
+		return nil, err
 	}
 	var objects objectstore.Store
 	if role == Frontend || role == Stager || role == Archiver {

@@ -157,7 +157,7 @@ func TestServicesThatWaitForTheStoreSayWhy(t *testing.T) {
 func TestSilenceOfJetStreamIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logged := observer.New(zap.WarnLevel)
-		silent := warnOfSilence(zap.New(core))
+		silent := warnOfSilence(zap.New(core), "which object store this Laneway has")
 		for _, want := range []int{0, 1, 1} {
 			silent(context.DeadlineExceeded)
 			if got := logged.FilterMessageSnippet("JetStream").Len(); got != want {

@@ -55,6 +55,7 @@ func (r *remote) serve(ctx context.Context, p *process.Process) error {
 	if r.memory > 0 {
 		p.LimitMemory(r.memory)
 	}
+	config.Replicas = int(r.process.Replicas)
 	r.configure(&config)
 	services, err := p.Start(ctx, config, r.role)
 	if err != nil {

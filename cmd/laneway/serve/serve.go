@@ -175,7 +175,7 @@ func (c *Command) storeLocation() cli.StoreLocation {
 }
 
 func (c *Command) config(p *process.Process, server *embedded.Server, faults *fault.Faults) process.Config {
-	config := process.Config{Place: "serve/", Connect: func(role string) (*nats.Conn, error) { // the data is locked
+	config := process.Config{Place: cli.ServePlace, Replicas: int(c.Replicas), Connect: func(role string) (*nats.Conn, error) { // the data is locked
 		return server.Connect(transport.Options("laneway-"+role, p.Log.Named(role))...)
 	}}
 	c.FrontendFlags.Apply(&config, c.HeartbeatFlag)

@@ -20,7 +20,7 @@ type Create struct {
 	Partitions     cli.Number `default:"1" help:"Number of partitions, at most 4,096. Records keep their order within a partition."`
 	MaxRecordBytes cli.Size   `placeholder:"2MiB" help:"Largest record, at most 4MiB and what NATS' max_payload allows; by default 2MiB, or less if max_payload is small."`
 	Subjects       []string   `placeholder:"SUBJECT,..." help:"Subjects to which records may be sent besides laneway.produce.NAME.0, such as orders.>; at most 16, and only for a topic of one partition."`
-	Replicas       cli.Number `default:"1" help:"NATS servers that keep the log of each partition, at most 5; more than 1 need a cluster."`
+	Replicas       cli.Number `placeholder:"NUMBER" help:"NATS servers that keep the log of each partition, at most 5; by default as many as keep everything else, see --replicas of laneway serve."`
 	ProducerExpiry cli.Period `default:"24h" help:"How long a partition remembers an idle idempotent producer, at least 10m."`
 	Compression    string     `enum:"none,s2,zstd" default:"none" help:"How stagers compress records that producers send uncompressed: none, s2 (fast) or zstd (smaller)."`
 	RetentionAge   cli.Age    `placeholder:"AGE" help:"Drop records that are older than this, such as 30d or 12h; by default none are dropped. Needs archiving."`
