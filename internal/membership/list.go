@@ -25,8 +25,13 @@ type Listed struct {
 }
 
 // List returns the members of all roles and other owners of logs, sorted by role and instance. A bucket that does
-// not exist has none.
-func List(ctx context.Context, js jetstream.JetStream) (list []Listed, err error) {
+// not exist has none. List retries until ctx ends, because a bucket may have no leader for seconds.
+func List(ctx context.Context, js jetstream.JetStream) ([]Listed, error) {
+	return kvbucket.Retry(ctx, func(ctx context.Context) ([]Listed, error) { return list(ctx, js) })
+}
+
+// list is one attempt of List.
+func list(ctx context.Context, js jetstream.JetStream) (list []Listed, err error) {
 	all, err := members(ctx, js, "")
 	if err != nil && !kvbucket.IsMissing(err) {
 		return nil, err

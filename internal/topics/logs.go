@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"laneway.dev/internal/kvbucket"
@@ -78,6 +79,12 @@ func (r *Registry) decideLogs(ctx context.Context, wanted int) (int, error) {
 		return 0, protocol.Errorf(protocol.CodeLogsMismatch, "it was made with %d, and --logs is %d", number, wanted)
 	}
 	return number, nil
+}
+
+// Logs returns the number of logs that the cluster keeps; 0 if none is decided.
+func Logs(ctx context.Context, conn *nats.Conn) (int, error) {
+	number, _, err := newRegistry(conn, nil, nil).keptLogs(ctx)
+	return number, err
 }
 
 // keptLogs returns the number of logs that is kept, 0 if there is none, and the revision of its key.

@@ -78,10 +78,10 @@ func wantReplicas(ctx context.Context, t *testing.T, js jetstream.JetStream, wan
 }
 
 func TestEverythingHasTheReplicasOfTheCluster(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
 	for wanted, want := range map[int]int{0: 3, 1: 1} {
 		conn, js := embeddedtest.Cluster(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer cancel()
 		if _, err := kvbucket.DecideReplicas(ctx, js, wanted, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -12,10 +12,31 @@ import (
 	"laneway.dev/test/machine"
 )
 
+// NATSServer is a plain NATS server beside a deployment.
+type NATSServer struct {
+	URL     string
+	process *process
+}
+
+// Kill ends the server by SIGKILL.
+func (s *NATSServer) Kill(t testing.TB) {
+	t.Helper()
+	if err := s.process.signal(syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	<-s.process.done
+}
+
 // StartNATS runs a plain NATS server beside a deployment, on a free port of the
 // loopback interface, until the test ends, and returns its URL. config is the
 // server's, but for where it listens.
 func StartNATS(t testing.TB, config string) string {
+	t.Helper()
+	return StartNATSServer(t, config).URL
+}
+
+// StartNATSServer is StartNATS for a test that ends the server itself.
+func StartNATSServer(t testing.TB, config string) *NATSServer {
 	t.Helper()
 	folder := t.TempDir()
 	file, log := filepath.Join(folder, "nats.conf"), filepath.Join(folder, "nats.log")
@@ -26,11 +47,9 @@ func StartNATS(t testing.TB, config string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &NATSServer{process: server}
 	t.Cleanup(func() {
-		if err := server.signal(syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
-		<-server.done
+		s.Kill(t)
 		if content, err := os.ReadFile(log); err == nil && t.Failed() {
 			t.Logf("log of a NATS server:\n%s", tail(string(content)))
 		}
@@ -51,5 +70,6 @@ func StartNATS(t testing.TB, config string) string {
 	if err != nil || len(ports.NATS) == 0 {
 		t.Fatalf("a NATS server has ended, or does not say where it listens: %v", err)
 	}
-	return ports.NATS[0]
+	s.URL = ports.NATS[0]
+	return s
 }

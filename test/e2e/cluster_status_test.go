@@ -21,15 +21,9 @@ type member struct {
 // members returns what laneway cluster status lists.
 func (f *fixture) members(ctx context.Context, t *testing.T) (members []member) {
 	t.Helper()
-	command := f.Laneway(ctx, "cluster", "status", "--json")
-	var said strings.Builder
-	command.Stderr = &said
-	output, err := command.Output()
+	members, said, err := f.statusJSON(ctx)
 	if err != nil {
-		t.Fatalf("%v: %s", err, said.String())
-	}
-	if err := json.Unmarshal(output, &members); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, said)
 	}
 	for _, m := range members {
 		if m.Instance == "" || (m.Version == "") != m.Gone {
@@ -37,6 +31,18 @@ func (f *fixture) members(ctx context.Context, t *testing.T) (members []member) 
 		}
 	}
 	return members
+}
+
+// statusJSON returns what laneway cluster status --json lists, and what it prints besides.
+func (f *fixture) statusJSON(ctx context.Context) (members []member, said string, err error) {
+	command := f.Laneway(ctx, "cluster", "status", "--json")
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	output, err := command.Output()
+	if err == nil {
+		err = json.Unmarshal(output, &members)
+	}
+	return members, stderr.String(), err
 }
 
 // rolesListed returns the roles of the instances that are there, sorted.

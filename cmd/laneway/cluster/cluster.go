@@ -1,10 +1,12 @@
-// Package cluster is the command laneway cluster, which shows the instances of the services.
+// Package cluster is the command laneway cluster, which shows the instances of the services, and what is not replicated
+// as it should be.
 package cluster
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -22,14 +24,14 @@ import (
 
 // Command is laneway cluster.
 type Command struct {
-	Status Status `cmd:"" help:"Show the instances of all roles."`
+	Status Status `cmd:"" help:"Show the instances of all roles, and what is not replicated as it should be."`
 	Drain  Drain  `cmd:"" help:"Make an instance hand over its logs."`
 }
 
 // Status is laneway cluster status.
 type Status struct {
 	cli.ServerFlag
-	JSON  bool `name:"json" help:"Print a JSON array, with --watch one on each line."`
+	JSON  bool `name:"json" help:"Print the instances as a JSON array, with --watch one on each line."`
 	Watch bool `help:"Show them again each second, until the command is interrupted."`
 }
 
@@ -37,6 +39,9 @@ type Status struct {
 func (*Status) Help() string {
 	return `An instance is one start of a role in a process; laneway serve has one of each role. LOGS are those that the instance owns; sequencers share the logs, and so do replicators. STATE is "draining" while
 an instance answers what it has taken and takes nothing new, and "gone" if it owns logs and nothing has been heard of it for 2 s: another one takes them over then. It needs the same full rights to NATS as the services.
+
+Below the instances, there is a line for each JetStream stream of Laneway that is kept on fewer NATS servers than this Laneway keeps everything on (--replicas of laneway serve), or whose replicas are not all up to date.
+A line says which NATS servers do not sync each write, or that this cannot be seen; with --watch it is left out. With --json, these lines are printed on standard error. They do not change the exit code.
 
 Examples:
 
@@ -75,10 +80,27 @@ func (c *Status) Run(a *cli.App) error {
 
 // once shows the instances as they are now.
 func (c *Status) once(ctx context.Context, a *cli.App, laneway *client.Client) error {
+	report, lookErr := look(ctx, laneway)
 	members, err := list(ctx, laneway)
-	switch {
-	case err != nil:
+	if err != nil {
+		return errors.Join(err, sayReplication(a.Stderr, report)) // which may be the reason
+	}
+	if err := c.show(a, members); err != nil {
 		return err
+	}
+	out := a.Stdout
+	if c.JSON {
+		out = a.Stderr
+	}
+	if err := errors.Join(lookErr, sayReplication(out, report)); err != nil || c.Watch {
+		return err
+	}
+	return saySyncs(out, laneway, report.Servers, members)
+}
+
+// show shows the instances.
+func (c *Status) show(a *cli.App, members []membership.Listed) error {
+	switch {
 	case c.JSON && c.Watch:
 		return json.NewEncoder(a.Stdout).Encode(append([]membership.Listed{}, members...))
 	case c.JSON:
