@@ -56,7 +56,7 @@ type state struct {
 }
 
 // starting are the words of a process that is not done with its start.
-var starting = []string{"still starting", "being taken over", "is stopping", "not connected", "has not confirmed"}
+var starting = []string{"still starting", "being taken over", "takes over the logs", "is stopping", "not connected", "has not confirmed"}
 
 // settled reports whether the process has found out what it can do.
 func (s state) settled() bool {
