@@ -97,11 +97,11 @@ func TestALogIsKeptUntilTheRecordGivesItAway(t *testing.T) {
 	if err := w.logs.joined.Load().Ask(t.Context(), member.GiveAway{Log: 0, To: "nobody"}); err != nil {
 		t.Fatal(err)
 	}
-	w.await("the wish to give it away", func() bool { v, _ := w.logs.View(); return len(v.Owned) == 0 })
+	w.await("the wish to give it away", func() bool { v := w.logs.View(); return len(v.Owned) == 0 })
 	w.logs.Look()
 	w.await("a look", func() bool { return len(w.logs.changed) == 0 })
 	restore() // nobody is to get the log, so it stays
-	w.await("the ownership", func() bool { v, _ := w.logs.View(); return len(v.Owned) == 1 })
+	w.await("the ownership", func() bool { v := w.logs.View(); return len(v.Owned) == 1 })
 	if got := w.place.Epoch(); got != before || w.ended != 0 {
 		t.Errorf("the epoch is %d after %d, and %d tenures have ended", got, before, w.ended)
 	}
@@ -131,8 +131,8 @@ func TestAnInstanceIsReadyOnceItOwnsWhatNobodyElseCanOwn(t *testing.T) {
 	next.config.Instance = "b"
 	w.logs = next
 	w.run()
-	w.await("the look", func() bool { v, _ := next.View(); return v.Record.Version > 0 })
-	if v, _ := next.View(); len(v.Owned) == 0 {
+	w.await("the look", func() bool { v := next.View(); return v.Record.Version > 0 })
+	if v := next.View(); len(v.Owned) == 0 {
 		if err := next.Check(); !errors.Is(err, unavailable) {
 			t.Errorf("while it owns nothing: %v", err)
 		}

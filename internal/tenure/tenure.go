@@ -83,13 +83,13 @@ func (l *Logs[T]) Raise(ctx context.Context, n int, above uint64) {
 	_ = l.joined.Load().Ask(ctx, member.Raise{Log: n, Above: above})
 }
 
-// View returns what the instance knows of its role, and whether it is a member already.
-func (l *Logs[T]) View() (view membership.View, joined bool) {
+// View returns what the instance knows of its role; nothing before it is a member.
+func (l *Logs[T]) View() membership.View {
 	m := l.joined.Load()
 	if m == nil {
-		return view, false
+		return membership.View{}
 	}
-	return m.View(), true
+	return m.View()
 }
 
 // May is membership.Member.May.

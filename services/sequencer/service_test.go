@@ -150,7 +150,7 @@ func TestLogsOfASequencerThatStopsAreServedByAnotherOne(t *testing.T) {
 	before := w.epoch(a, 0)
 	w.released(0, 1)
 	b := w.join()
-	w.await("the other one to be known", func() bool { v, _ := a.tenures.View(); return v.Takers })
+	w.await("the other one to be known", func() bool { v := a.tenures.View(); return v.Takers })
 	w.must(a.Stop(t.Context()))
 	w.await("the ownership of all logs", func() bool { return w.owns(b, w.topic.Logs) })
 	// Nobody has said that the ticket is resolved, so it is passed on.
@@ -168,7 +168,7 @@ func TestSequencerThatIsStartedAfterAStopServesAtOnce(t *testing.T) {
 	before := w.epoch(a, 0)
 	w.must(a.Stop(t.Context()))
 	b := w.start()
-	v, _ := b.tenures.View()
+	v := b.tenures.View()
 	for n, l := range v.Record.Logs {
 		if !slices.Equal(l.Failed, []string{"s1"}) {
 			t.Errorf("log %d was not given up, but taken over after a time: %+v", n, l)

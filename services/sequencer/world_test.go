@@ -137,7 +137,7 @@ func (w *world) damageRecord() (restore func()) {
 
 // owns reports whether a sequencer owns so many logs, and serves those among them that have partitions.
 func (w *world) owns(s *Service, logs int) bool {
-	v, _ := s.tenures.View()
+	v := s.tenures.View()
 	owned := v.Owned
 	for n := range w.topic.Partitions {
 		has := slices.ContainsFunc(owned, func(o member.Owned) bool { return o.Log == int(w.topic.Partition(n).Log) })
